@@ -1,0 +1,143 @@
+"""The attempts that run in one worker, and the flag that stops each of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from mtor_kernel.protocol.errors import Unavailable
+from mtor_kernel.protocol.ngram import AttemptRef
+
+log = logging.getLogger(__name__)
+
+#: Cancels remembered for attempts that have not started here; the oldest is forgotten.
+REMEMBERED = 4096
+
+
+class Attempt:
+    """One attempt under way: its cancel flag, and what its backend may ask of the worker.
+
+    This is the :class:`~mtor_kernel.protocol.backend.Context` that a backend sees.
+    """
+
+    def __init__(self, ref: AttemptRef) -> None:
+        self.ref = ref
+        #: On the monotonic clock.
+        self.started_at = time.monotonic()
+        #: Why nobody waits for this attempt here any more; empty when its owner cancelled it.
+        self.lost = ""
+        #: Sends its answer so far by the link, again where a connection has been lost.
+        self.resend: Callable[[], None] = _nothing
+        self._flag = threading.Event()
+        self._guard = threading.Lock()
+        self._stops: list[Callable[[], None]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        return self._flag.is_set()
+
+    def cancel(self, lost: str = "") -> None:
+        """Raise the flag, once; never waits. `lost` says why it is not its owner's wish."""
+        with self._guard:
+            if self._flag.is_set():
+                return
+            self.lost = lost
+            self._flag.set()
+            stops, self._stops = self._stops, []
+        for stop in stops:
+            # Who cancels may be an event loop or the link's reader: neither may wait for a backend.
+            threading.Thread(target=_call, args=(stop,), name="mtor-stop", daemon=True).start()
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        with self._guard:
+            if not self._flag.is_set():
+                self._stops.append(stop)
+                return
+        _call(stop)
+
+    def read_blob(self, blob: str) -> bytes:
+        raise Unavailable(f"This worker cannot read the blob {blob[:12]}…: send words instead.")
+
+    def write_blob(self, content: bytes, mime: str) -> str:
+        raise Unavailable(f"This worker cannot keep {len(content):,} bytes of {mime} as a blob.")
+
+
+def _nothing() -> None:
+    """Nothing was said yet."""
+
+
+def _call(stop: Callable[[], None]) -> None:
+    try:
+        stop()
+    except Exception:
+        log.exception("a backend's on_cancel failed")
+
+
+class Attempts:
+    """All attempts of one worker. Safe to use from any thread.
+
+    Of one query at most one attempt goes on: a newer one stops an older one, whichever comes first.
+    A cancel that comes before its attempt is kept for it.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._running: dict[str, list[Attempt]] = {}
+        self._early: OrderedDict[tuple[str, int], str] = OrderedDict()
+
+    def start(self, ref: AttemptRef) -> Attempt:
+        """Return the attempt, its flag raised already if it was cancelled or is out of date."""
+        attempt = Attempt(ref)
+        with self._guard:
+            others = self._running.setdefault(ref.query, [])
+            others.append(attempt)
+            rivals = list(others)
+            early = self._early.pop((ref.query, ref.attempt), None)
+        if early is not None:
+            attempt.cancel(early)
+        newest = max(_age(rival) for rival in rivals)
+        for rival in rivals:
+            if _age(rival) < newest:
+                rival.cancel("a newer attempt has taken its place")
+        return attempt
+
+    def end(self, attempt: Attempt) -> None:
+        """Forget the attempt."""
+        with self._guard:
+            others = self._running[attempt.ref.query]
+            others.remove(attempt)
+            if not others:
+                del self._running[attempt.ref.query]
+
+    def cancel(self, query: str, number: int, lost: str = "") -> None:
+        """Raise the flag of one attempt, now or when it starts."""
+        with self._guard:
+            found = [a for a in self._running.get(query, ()) if a.ref.attempt == number]
+            if not found:
+                self._early[query, number] = lost
+                while len(self._early) > REMEMBERED:
+                    self._early.popitem(last=False)
+        for attempt in found:
+            attempt.cancel(lost)
+
+    def cancel_all(self, lost: str, *, started_before: float = float("inf")) -> None:
+        """Raise the flag of every attempt that started before a time."""
+        for attempt in self.all():
+            if attempt.started_at < started_before:
+                attempt.cancel(lost)
+
+    def all(self) -> list[Attempt]:
+        """Return the attempts under way."""
+        with self._guard:
+            return [attempt for others in self._running.values() for attempt in others]
+
+    def refs(self) -> tuple[AttemptRef, ...]:
+        """Return the attempts under way that nothing has stopped, as heartbeats name them."""
+        return tuple(attempt.ref for attempt in self.all() if not attempt.cancelled)
+
+
+def _age(attempt: Attempt) -> tuple[int, int]:
+    return attempt.ref.epoch, attempt.ref.attempt

@@ -1,0 +1,1 @@
+"""What makes models answer: one file a backend, its heavy imports inside its methods."""

@@ -1,0 +1,68 @@
+"""What can this machine serve?"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from typing import NamedTuple
+
+import msgspec
+
+from mtor_kernel.protocol.backend import Backend, ModelSpec
+
+log = logging.getLogger(__name__)
+
+#: The entry point group by which other packages bring backends.
+GROUP = "mtor.backends"
+#: Ours, found even where the package's metadata is not.
+BUILT_IN = {
+    "echo": "dask_workers.backends.echo:EchoBackend",
+    "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
+}
+
+
+class Found(NamedTuple):
+    """One model of the catalogue, held against this machine."""
+
+    spec: ModelSpec
+    #: ``None`` where there is no such backend.
+    backend: Backend | None
+    #: Why it cannot be served here, as a sentence; empty if it can.
+    missing: str
+
+
+def discover(specs: Iterable[ModelSpec], data_dir: str | None = None) -> list[Found]:
+    """Hold each model against this machine, without loading any.
+
+    `data_dir` is given to the backends as the setting of that name, where a model's entry has none.
+    """
+    known = backend_names()
+    return [_look(spec, known, data_dir) for spec in specs]
+
+
+def backend_names() -> dict[str, str]:
+    """Return where each backend's class is, as ``module:name``, by the backend's name."""
+    return BUILT_IN | {entry.name: entry.value for entry in entry_points(group=GROUP)}
+
+
+def _look(spec: ModelSpec, known: dict[str, str], data_dir: str | None) -> Found:
+    if spec.backend not in known:
+        names = ", ".join(sorted(known))
+        return Found(spec, None, f"There is no backend {spec.backend!r}; there are: {names}.")
+    settings = {"data_dir": data_dir, **spec.settings} if data_dir else spec.settings
+    try:
+        backend = _load(known[spec.backend])(msgspec.structs.replace(spec, settings=settings))
+        if spec.modality not in backend.modalities:
+            return Found(spec, None, f"The backend {spec.backend} does not do {spec.modality}.")
+        return Found(spec, backend, backend.missing())
+    except Exception as error:
+        log.exception("the backend %s could not be asked about %s", spec.backend, spec.name)
+        return Found(spec, None, f"Its backend {spec.backend} failed ({type(error).__name__}).")
+
+
+def _load(place: str) -> type[Backend]:
+    module, _, name = place.partition(":")
+    found: type[Backend] = getattr(importlib.import_module(module), name)
+    return found

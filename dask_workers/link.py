@@ -1,0 +1,249 @@
+"""The link: one N-GRAM WebSocket from a worker to the gateway, on threads of its own.
+
+The worker dials out. A task's own thread writes its chunks on the blocking socket: through the
+worker's event loop they would wait for every thread that holds the interpreter, and here a gateway
+that is slow slows the producer instead of filling memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+
+import websocket
+
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
+from mtor_kernel.protocol.errors import RealmError
+from mtor_kernel.protocol.ngram import SUBPROTOCOL, Beat, Bye, LinkNGram, WorkerHello, WorkerNGram
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 5.0
+#: A write that takes longer than this ends the connection.
+SEND_SECONDS = 30.0
+DIAL_SECONDS = 10.0
+BACKOFF_SECONDS = (0.1, 5.0)
+#: How long a close waits for its own words to leave.
+CLOSE_SECONDS = 0.5
+
+_SWITCHING_PROTOCOLS = 101
+#: How a connection fails; the last where another thread has just given it up.
+_LOST = (OSError, websocket.WebSocketException, AttributeError)
+#: Numbers the connections of all links of this process: no two have the same.
+_connections = itertools.count(1)
+
+
+class Link:
+    """Keeps one connection to the gateway open, and dials again when it is lost.
+
+    Parameters
+    ----------
+    url, token, ca
+        Where the gateway's ``link`` is (``ws://`` or ``wss://``), the workers' token, and the
+        certificate authority to trust as PEM where it is not one of the machine's.
+    hello, beat
+        Say what the first n-gram of a connection, and each heartbeat, holds.
+    hear
+        Called with each n-gram from the realm, in the reader's thread: must not wait.
+    opened
+        Called in the reader's thread when a connection is open and said hello.
+    tick
+        Called with each heartbeat, connected or not, with the time on the monotonic clock since
+        when the link has been down, or ``None``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        hello: Callable[[], WorkerHello],
+        beat: Callable[[], Beat],
+        hear: Callable[[LinkNGram], None],
+        opened: Callable[[], None] = lambda: None,
+        tick: Callable[[float | None], None] = lambda since: None,
+        ca: str | None = None,
+    ) -> None:
+        self._url, self._token, self._ca = url, token, ca
+        self._hello, self._beat, self._hear = hello, beat, hear
+        self._opened, self._tick = opened, tick
+        self._socket: websocket.WebSocket | None = None
+        self._number = 0
+        self._down_since: float | None = time.monotonic()
+        self._writing = threading.Lock()
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, name="mtor-link", daemon=True),
+            threading.Thread(target=self._pulse, name="mtor-heart", daemon=True),
+        ]
+
+    @property
+    def connection(self) -> int:
+        """Number of the connection that is open, unlike any other; 0 while there is none."""
+        return self._number if self._socket is not None else 0
+
+    def start(self) -> None:
+        """Begin to dial."""
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, ngram: WorkerNGram, connection: int) -> bool:
+        """Write an n-gram to that very connection, and tell whether it was written.
+
+        Waits while the gateway is slow; after :data:`SEND_SECONDS` without a byte taken, the
+        connection is given up. One that is too long for a frame is not written.
+        """
+        frame = encode(ngram)
+        if len(frame) > MAX_FRAME_BYTES:
+            log.warning("an n-gram of %d bytes does not fit a frame", len(frame))
+            return False
+        with self._writing:
+            open_socket = self._socket
+            if open_socket is None or connection != self._number:
+                return False
+            try:
+                open_socket.send(frame)
+            except _LOST as error:
+                log.warning("the link was lost while writing: %r", error)
+                self._lose(open_socket)
+                return False
+        return True
+
+    def say(self, ngram: WorkerNGram) -> bool:
+        """Write to whichever connection is open."""
+        return self.send(ngram, self.connection)
+
+    def close(self, reason: str = "") -> None:
+        """Say goodbye, end the connection and the threads; waits at most a second."""
+        self._closing.set()
+        open_socket = self._socket
+        if open_socket is not None and self._writing.acquire(timeout=CLOSE_SECONDS):
+            try:
+                open_socket.send(encode(Bye(reason[:500])))
+                open_socket.send_close()
+            except _LOST as error:
+                log.debug("no goodbye: %r", error)
+            finally:
+                self._writing.release()
+            self._threads[0].join(CLOSE_SECONDS)
+        if open_socket is not None:
+            self._lose(open_socket)
+
+    def _run(self) -> None:
+        low, high = BACKOFF_SECONDS
+        wait = low
+        while not self._closing.is_set():
+            begun = time.monotonic()
+            self._hold()
+            if time.monotonic() - begun > high:
+                wait = low  # it stood for a while: the gateway may be back at once
+            self._closing.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            wait = min(high, wait * 2)
+
+    def _hold(self) -> None:
+        """Dial, and read for as long as the connection stands."""
+        try:
+            opened = self._dial()
+        except (*_LOST, ValueError) as error:
+            log.warning("no link to %s: %s", self._url, error)
+            return
+        try:
+            self._open(opened)
+            self._read(opened)
+        except _LOST as error:
+            if not self._closing.is_set():
+                log.warning("the link was lost: %s", error)
+        finally:
+            self._lose(opened)
+            opened.shutdown()
+
+    def _dial(self) -> websocket.WebSocket:
+        dialled = websocket.create_connection(
+            self._url,
+            timeout=DIAL_SECONDS,
+            header=[f"Authorization: Bearer {self._token}"],
+            subprotocols=[SUBPROTOCOL],
+            suppress_origin=True,
+            redirect_limit=0,  # the token goes nowhere else
+            enable_multithread=True,
+            sockopt=_socket_options(),
+            sslopt=_tls_options(self._url, self._ca),
+        )
+        if dialled.getstatus() != _SWITCHING_PROTOCOLS:
+            dialled.shutdown()
+            raise ConnectionError(f"{self._url} answers {dialled.getstatus()}, no WebSocket")
+        dialled.settimeout(SEND_SECONDS)
+        return dialled
+
+    def _open(self, dialled: websocket.WebSocket) -> None:
+        with self._writing:
+            self._number = next(_connections)
+            self._socket = dialled
+            # Whatever changes from here on is said after the hello.
+            dialled.send(encode(self._hello()))
+            self._down_since = None
+        self._opened()
+
+    def _read(self, opened: websocket.WebSocket) -> None:
+        while not self._closing.is_set():
+            try:
+                opcode, frame = opened.recv_data()
+            except websocket.WebSocketTimeoutException:
+                continue  # nothing was said; what has come of a frame is kept
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                return
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        try:
+            ngram: LinkNGram = decode(frame, LinkNGram)  # type: ignore[arg-type]  # a union
+        except RealmError as error:
+            log.warning("the gateway said what is no n-gram: %s", error)
+            return
+        try:
+            self._hear(ngram)
+        except RealmError as error:
+            log.warning("the realm asked for %r: %s", ngram, error)
+        except Exception:
+            log.exception("could not follow %r", ngram)
+
+    def _pulse(self) -> None:
+        while not self._closing.wait(BEAT_SECONDS):
+            try:
+                self._tick(self._down_since)
+                if self.connection:
+                    self.say(self._beat())
+            except Exception:
+                log.exception("a heartbeat failed")
+
+    def _lose(self, lost: websocket.WebSocket) -> None:
+        """Give a connection up, and wake who reads it; harmless for one given up already."""
+        if self._socket is lost:
+            self._socket = None
+            if self._down_since is None:
+                self._down_since = time.monotonic()
+        open_socket = lost.sock
+        if open_socket is not None:
+            with contextlib.suppress(OSError):  # closed already
+                open_socket.shutdown(socket.SHUT_RDWR)
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A gateway whose machine is gone says nothing: without this the kernel tries for 15 min.
+        options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_SECONDS * 1000)))
+    return options
+
+
+def _tls_options(url: str, ca: str | None) -> dict[str, ssl.SSLContext]:
+    if not url.startswith("wss:"):
+        return {}
+    return {"context": ssl.create_default_context(cadata=ca)}

@@ -1,0 +1,130 @@
+"""The models that one worker serves: who uses them, which lie in memory, how they are."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from mtor_kernel.protocol.backend import Backend, ModelSpec
+from mtor_kernel.protocol.errors import NoModel, RealmError
+from mtor_kernel.protocol.ngram import Served
+
+log = logging.getLogger(__name__)
+
+
+class Model:
+    """One model and its backend. Loads before it is used, unloads only when nobody uses it."""
+
+    def __init__(self, spec: ModelSpec, backend: Backend, changed: Callable[[], None]) -> None:
+        self.spec = spec
+        self.backend = backend
+        self.loaded = False
+        #: Why it is not well; empty when it is.
+        self.trouble = ""
+        self._changed = changed
+        self._users = 0
+        self._leaving = False
+        self._counting = threading.Lock()
+        self._moving = threading.RLock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[Backend]:
+        """Lend the loaded backend. A :class:`MemoryError` inside frees the model."""
+        with self._counting:
+            self._users += 1
+        try:
+            self.load()
+            yield self.backend
+        except MemoryError:
+            self._leaving = True
+            raise
+        finally:
+            with self._counting:
+                self._users -= 1
+            self._leave()
+
+    def load(self) -> None:
+        """Bring it into memory, if it is not there. A failure is its `trouble` until a success."""
+        with self._moving:
+            self._leaving = False
+            if self.loaded:
+                return
+            try:
+                self.backend.load()
+            except Exception as error:
+                self.trouble = _trouble(error)
+                self._leaving = True
+                self._leave()
+                raise
+            else:
+                self.loaded, self.trouble = True, ""
+            finally:
+                self._changed()
+
+    def unload(self) -> None:
+        """Take it out of memory now, or when its last user is gone."""
+        self._leaving = True
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._moving:
+            if not self._leaving or self._users:
+                return
+            self._leaving = False
+            try:
+                self.backend.unload()
+            except Exception:
+                log.exception("%s could not be unloaded", self.spec.name)
+            if self.loaded:
+                self.loaded = False
+                self._changed()
+
+
+class Models:
+    """All models of one worker, by name."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._models: dict[str, Model] = {}
+
+    def serve(self, found: Iterable[tuple[ModelSpec, Backend]]) -> None:
+        """Serve exactly these. An unchanged one stays as it is, in memory; others leave."""
+        before, after = self._models, {}
+        for spec, backend in found:
+            model = before.get(spec.name)
+            if model is None or model.spec != spec:
+                model = Model(spec, backend, self._changed)
+            after[spec.name] = model
+        self._models = after
+        for name, model in before.items():
+            if after.get(name) is not model:
+                model.unload()
+
+    def get(self, name: str) -> Model:
+        """Return a model; :class:`NoModel` where this worker has none of that name."""
+        try:
+            return self._models[name]
+        except KeyError:
+            raise NoModel(f"This worker does not serve {name}: ask for it again.") from None
+
+    def all(self) -> list[Model]:
+        """Return every model."""
+        return list(self._models.values())
+
+    def served(self, *, draining: bool = False) -> tuple[Served, ...]:
+        """Return them as the realm sees them; a draining worker has no slots."""
+        return tuple(
+            Served(m.spec.name, 0 if draining else m.spec.slots, m.loaded, m.trouble)
+            for m in self.all()
+        )
+
+
+def _trouble(error: Exception) -> str:
+    """Return a sentence that holds no secret: only the realm's own errors speak for themselves."""
+    if isinstance(error, RealmError):
+        return error.message[:500]
+    if isinstance(error, MemoryError):
+        return "It does not fit into memory."
+    return f"It could not be loaded ({type(error).__name__}); the worker's log says more."

@@ -1,0 +1,122 @@
+"""The Dask plugin that makes an MTOR worker of any Dask worker."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from distributed import WorkerPlugin
+
+from dask_workers.tasks import RUNTIME, parse_key
+from mtor_kernel.protocol.backend import ModelSpec
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+    from dask_workers.runtime import Runtime
+
+#: So that a thread which holds the interpreter delays another's chunk by milliseconds at most.
+SWITCH_SECONDS = 0.0005
+#: How long an unregistered plugin's models stay, in case that it is registered anew.
+GRACE_SECONDS = 1.0
+#: What a model's slots are called among Dask's resources.
+RESOURCE = "mtor:"
+
+
+@dataclass
+class MtorWorker(WorkerPlugin):
+    """Finds what this machine can serve, advertises it to Dask, and links it to the gateway.
+
+    Registering it again, as a restarted realm does, replaces the link and the catalogue; models
+    that have not changed stay in memory, and attempts under way can still be cancelled.
+    """
+
+    #: The gateway's ``link``: ``ws://…`` or ``wss://…``.
+    link_url: str
+    token: str = field(repr=False)
+    #: The catalogue's models, ``tuple[ModelSpec, ...]`` as JSON.
+    models: bytes = field(repr=False)
+    #: A certificate authority to trust for the link, as PEM.
+    ca: str | None = field(default=None, repr=False)
+    #: Where built-in weights lie; ``None``: where :mod:`dask_workers.weights` looks by itself.
+    data_dir: str | None = None
+
+    name = "mtor"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MtorWorker, (self.link_url, self.token, self.models, self.ca, self.data_dir)
+
+    async def setup(self, worker: Worker) -> None:
+        """Begin to serve."""
+        from dask_workers.discovery import discover
+
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._worker = worker
+        runtime = self._runtime = _adopt(worker)
+        runtime.owner = self
+        before = runtime.slots()
+        specs = msgspec.json.decode(self.models, type=tuple[ModelSpec, ...])
+        found = await asyncio.to_thread(discover, specs, self.data_dir)
+        await asyncio.to_thread(runtime.serve, found)
+        # The realm gives work to who is linked: by then Dask must know the resources.
+        await worker.set_resources(**_resources(dict.fromkeys(before, 0) | runtime.slots()))
+        await asyncio.to_thread(runtime.connect, self.link_url, self.token, ca=self.ca)
+
+    async def teardown(self, worker: Worker) -> None:
+        """Say goodbye. On a worker that goes on, models stay a moment for the next plugin."""
+        runtime: Runtime = getattr(worker, RUNTIME)
+        runtime.owner = None
+        if worker.status.name in ("closing", "closed", "failed"):
+            await asyncio.to_thread(runtime.close, "the worker is closing")
+        else:
+            # Nothing is awaited: until the next plugin is there, nobody sees Dask's cancels.
+            runtime.disconnect("the plugin was taken away", wait=False)
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, _retire, worker, runtime)
+
+    def transition(self, key: object, start: str, finish: str, **_: Any) -> None:
+        """Stop an attempt whose task the scheduler has released: Dask itself lets it run on."""
+        if start in ("executing", "long-running") and finish == "released":
+            attempt = parse_key(key)
+            if attempt is not None:
+                self._runtime.attempts.cancel(*attempt)
+
+
+def _adopt(worker: Worker) -> Runtime:
+    """Return the worker's runtime, making it at the first time."""
+    from dask_workers.runtime import Runtime
+
+    runtime: Runtime | None = getattr(worker, RUNTIME, None)
+    if runtime is None:
+        runtime = Runtime(
+            str(worker.name),
+            address=worker.contact_address or "",
+            threads=worker.state.nthreads,
+            version=_version(),
+            offer=lambda slots: worker.loop.add_callback(worker.set_resources, **_resources(slots)),
+        )
+        setattr(worker, RUNTIME, runtime)
+    return runtime
+
+
+def _version() -> str:
+    try:
+        return metadata.version("mtor-kernel")
+    except metadata.PackageNotFoundError:  # run from a plain copy of the source
+        return ""
+
+
+def _retire(worker: Worker, runtime: Runtime) -> None:
+    """Give everything back, unless a new plugin has taken the runtime over."""
+    if runtime.owner is not None:
+        return
+    delattr(worker, RUNTIME)
+    worker.loop.add_callback(worker.set_resources, **_resources(dict.fromkeys(runtime.slots(), 0)))
+    worker.loop.run_in_executor(None, runtime.close, "the worker serves no longer")
+
+
+def _resources(slots: dict[str, int]) -> dict[str, float]:
+    return {RESOURCE + model: count for model, count in slots.items()}

@@ -1,0 +1,142 @@
+"""What one attempt has said so far, and how far the link has taken it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from dask_workers.alarm import Alarm
+from mtor_kernel.protocol.backend import Delta, Step
+from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, WorkerProgress
+from mtor_kernel.protocol.query import Part, Text
+
+#: The first chunk goes at once, and so does any that comes this long after the one before it.
+COALESCE_SECONDS = 0.015
+#: Characters that go at once, however short the wait was.
+COALESCE_CHARACTERS = 1024
+#: The longest text of one chunk: six bytes a character in the worst case stay within a frame.
+CHUNK_CHARACTERS = 8192
+
+
+class Wire(Protocol):
+    """What a publisher needs of the link."""
+
+    @property
+    def connection(self) -> int:
+        """Number of the connection that is open, unlike any other; 0 while there is none."""
+
+    def send(self, ngram: WorkerNGram, connection: int) -> bool:
+        """Write to that very connection, however long it takes; tell whether it was written."""
+
+
+class Publisher:
+    """The answer of one attempt on its way out.
+
+    Keeps the whole answer, for the outcome, and a cursor to what was not sent yet. While the link
+    is down nothing is sent and nobody waits. On a new connection the answer is sent again from its
+    beginning: whatever was lost in the old one, the realm misses nothing, and trims repeats by
+    their ``seq``. The producer waits for a slow gateway in :meth:`publish`.
+    """
+
+    def __init__(self, ref: AttemptRef, wire: Wire, alarm: Alarm) -> None:
+        #: Output tokens published so far.
+        self.tokens = 0
+        self._ref = ref
+        self._wire = wire
+        self._alarm = alarm
+        self._lock = threading.Lock()
+        # Position of each piece's first unit, and the piece.
+        self._pieces: list[tuple[int, str | Part]] = []
+        self._position = 0
+        self._sent = 0  # pieces that are sent
+        self._waiting = 0  # units that are not
+        self._connection = 0
+        self._sent_at = float("-inf")
+        self._alarmed = False
+
+    def publish(self, delta: Delta) -> None:
+        """Take the next piece of the answer; send now, or within a few milliseconds."""
+        delta.text.encode()  # half a surrogate pair could not travel: fail here, not in the link
+        with self._lock:
+            for start in range(0, len(delta.text), CHUNK_CHARACTERS):
+                self._append(delta.text[start : start + CHUNK_CHARACTERS])
+            if delta.part is not None:
+                self._append(delta.part)
+            self.tokens += delta.tokens
+            due = self._sent_at + COALESCE_SECONDS
+            at_once = delta.part is not None or self._waiting >= COALESCE_CHARACTERS
+            if at_once or time.monotonic() >= due:
+                self._send()
+            elif not self._alarmed:
+                self._alarmed = True
+                self._alarm.at(due, self.flush)
+
+    def progress(self, step: Step) -> None:
+        """Tell how far the attempt is. A preview would need a blob: it stays behind."""
+        fraction = min(1.0, max(0.0, step.fraction))
+        ref = self._ref
+        self._wire.send(
+            WorkerProgress(ref.query, ref.attempt, ref.epoch, fraction, step.note[:500]),
+            self._wire.connection,
+        )
+
+    def flush(self) -> None:
+        """Send what is not sent yet."""
+        with self._lock:
+            self._alarmed = False
+            self._send()
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return the whole answer, neighbouring texts joined."""
+        with self._lock:
+            pieces = [piece for _, piece in self._pieces]
+        parts: list[Part] = []
+        words: list[str] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                words.append(piece)
+                continue
+            parts += [Text("".join(words))] if words else []
+            parts.append(piece)
+            words = []
+        parts += [Text("".join(words))] if words else []
+        return tuple(parts)
+
+    def _append(self, piece: str | Part) -> None:
+        if isinstance(piece, Text):
+            piece = piece.text
+        size = len(piece) if isinstance(piece, str) else 1
+        self._pieces.append((self._position, piece))
+        self._position += size
+        self._waiting += size
+
+    def _send(self) -> None:
+        connection = self._wire.connection
+        if connection != self._connection:
+            self._connection, self._sent = connection, 0
+        if not connection:
+            return
+        while self._sent < len(self._pieces):
+            following, chunk = self._next_chunk()
+            if not self._wire.send(chunk, connection):
+                return
+            self._sent = following
+        self._waiting = 0
+        self._sent_at = time.monotonic()
+
+    def _next_chunk(self) -> tuple[int, WorkerChunk]:
+        """Return the next chunk, and the index of the piece after those it joins."""
+        ref, index = self._ref, self._sent
+        seq, piece = self._pieces[index]
+        if not isinstance(piece, str):
+            return index + 1, WorkerChunk(ref.query, ref.attempt, ref.epoch, seq, part=piece)
+        words, size = [], 0
+        while index < len(self._pieces):
+            _, piece = self._pieces[index]
+            if not isinstance(piece, str) or size + len(piece) > CHUNK_CHARACTERS:
+                break
+            words.append(piece)
+            size += len(piece)
+            index += 1
+        return index, WorkerChunk(ref.query, ref.attempt, ref.epoch, seq, "".join(words))

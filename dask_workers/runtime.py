@@ -1,0 +1,185 @@
+"""What one worker is for MTOR: its models, its attempts and its link, whoever hosts them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+import psutil
+
+from dask_workers.alarm import Alarm
+from dask_workers.attempts import Attempts
+from dask_workers.discovery import Found
+from dask_workers.link import Link
+from dask_workers.models import Model, Models
+from dask_workers.publisher import Publisher
+from mtor_kernel.protocol.ngram import (
+    AttemptRef,
+    Beat,
+    Drain,
+    Health,
+    LinkNGram,
+    Load,
+    Stop,
+    Unload,
+    WorkerHello,
+    WorkerNGram,
+)
+
+log = logging.getLogger(__name__)
+
+#: How long an attempt goes on while nobody can hear it; as long as the realm's leases.
+LEASE_SECONDS = 15.0
+
+
+class Runtime:
+    """The MTOR part of one worker. Outlives a link, and a new registration of the plugin.
+
+    Parameters
+    ----------
+    name, address, threads, version
+        As :class:`~mtor_kernel.protocol.ngram.WorkerHello` tells them.
+    offer
+        Called with the slots of each model whenever they change: advertises them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        address: str = "",
+        threads: int = 1,
+        version: str = "",
+        offer: Callable[[dict[str, int]], None] = lambda slots: None,
+    ) -> None:
+        self.name, self.address, self.threads, self.version = name, address, threads, version
+        self.attempts = Attempts()
+        self.models = Models(self._tell_health)
+        self.draining = False
+        #: Whoever looks after it now: the plugin.
+        self.owner: object | None = None
+        self._offer = offer
+        self._alarm = Alarm()
+        self._link: Link | None = None
+        self._goodbye: threading.Thread | None = None
+        self._process = psutil.Process()
+
+    # What publishers need of a link, whichever link there is now.
+
+    @property
+    def connection(self) -> int:
+        """Number of the connection that is open, unlike any other; 0 while there is none."""
+        link = self._link
+        return link.connection if link else 0
+
+    def send(self, ngram: WorkerNGram, connection: int) -> bool:
+        """Write to that connection; tell whether it was written."""
+        link = self._link
+        return link.send(ngram, connection) if link else False
+
+    def publisher(self, ref: AttemptRef) -> Publisher:
+        """Return where an attempt's answer goes."""
+        return Publisher(ref, self, self._alarm)
+
+    def serve(self, found: Iterable[Found]) -> None:
+        """Serve what of the catalogue this machine can, and nothing else."""
+        able = [(one.spec, one.backend) for one in found if one.backend and not one.missing]
+        self.models.serve(able)
+        for model in self.models.all():
+            if model.spec.preload and not model.loaded:
+                self._in_background(_load, model)
+
+    def slots(self) -> dict[str, int]:
+        """Return how many attempts of each model may run here now."""
+        return {one.model: one.slots for one in self.models.served(draining=self.draining)}
+
+    def connect(self, url: str, token: str, *, ca: str | None = None) -> None:
+        """Link this worker to a gateway, from now on until :meth:`disconnect`."""
+        self.disconnect("a new link")
+        if self._goodbye:
+            self._goodbye.join()  # the realm hears the old link's end before the new one's hello
+        self._link = Link(
+            url,
+            token,
+            ca=ca,
+            hello=self._hello,
+            beat=self._beat,
+            hear=self.hear,
+            opened=self._resend,
+            tick=self._lapse,
+        )
+        self._link.start()
+
+    def disconnect(self, reason: str, *, wait: bool = True) -> None:
+        """Say goodbye; the attempts under way go on. Waits a second at most, or not at all."""
+        link, self._link = self._link, None
+        if link is None:
+            return
+        if wait:
+            link.close(reason)
+        else:
+            self._goodbye = self._in_background(link.close, reason)
+
+    def close(self, reason: str) -> None:
+        """Stop everything: attempts, link, models."""
+        self.attempts.cancel_all(reason)
+        self.disconnect(reason)
+        self.models.serve(())
+        self._alarm.close()
+
+    def hear(self, ngram: LinkNGram) -> None:
+        """Do what the realm says; never waits."""
+        match ngram:
+            case Stop(query=query, attempt=attempt):
+                self.attempts.cancel(query, attempt)
+            case Load(model=name):
+                self._in_background(_load, self.models.get(name))
+            case Unload(model=name):
+                self._in_background(Model.unload, self.models.get(name))
+            case Drain(on=on):
+                self.draining = on
+                self._offer(self.slots())
+                self._in_background(self._tell_health)
+
+    def _hello(self) -> WorkerHello:
+        served = self.models.served(draining=self.draining)
+        return WorkerHello(self.name, self.address, served, self.threads, self.version)
+
+    def _beat(self) -> Beat:
+        return Beat(
+            self.attempts.refs(),
+            self._process.memory_info().rss,
+            self._process.cpu_percent(None),
+        )
+
+    def _tell_health(self) -> None:
+        link = self._link
+        if link:
+            link.say(Health(self.models.served(draining=self.draining)))
+
+    def _resend(self) -> None:
+        """Have every running attempt's answer sent again: a new connection knows none of it."""
+        for attempt in self.attempts.all():
+            self._alarm.at(time.monotonic(), attempt.resend)
+
+    def _lapse(self, down_since: float | None) -> None:
+        """Stop the attempts whose lease must have run out, since nobody could hear of them."""
+        limit = time.monotonic() - LEASE_SECONDS
+        if down_since is not None and down_since < limit:
+            self.attempts.cancel_all("the link was down too long", started_before=limit)
+
+    @staticmethod
+    def _in_background(action: Callable[..., None], *arguments: object) -> threading.Thread:
+        name = f"mtor-{action.__name__.strip('_')}"
+        thread = threading.Thread(target=action, args=arguments, name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+def _load(model: Model) -> None:
+    try:
+        model.load()
+    except Exception:
+        log.exception("%s could not be loaded", model.spec.name)

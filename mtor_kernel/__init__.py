@@ -1,0 +1,51 @@
+"""MTOR: an AI realm inside Jupyter.
+
+Importing this is cheap. What it names is loaded when it is first asked for, so that a kernel or
+a Jupyter server that merely has MTOR installed pays nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mtor_kernel._version import __version__
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from mtor_kernel.client import RealmClient, connect
+
+__all__ = ["RealmClient", "__version__", "connect", "load_ipython_extension"]
+
+_LAZY = {"RealmClient": "mtor_kernel.client", "connect": "mtor_kernel.client"}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names that live in heavier modules (PEP 562)."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ip: "InteractiveShell") -> None:
+    """``%load_ext mtor_kernel``: bring ``%mtor`` and ``%%mtor`` into this shell."""
+    from mtor_kernel.magics import magics
+
+    magics.load(ip)
+
+
+def unload_ipython_extension(ip: "InteractiveShell") -> None:
+    """``%unload_ext mtor_kernel``: take them out again."""
+    from mtor_kernel.magics import magics
+
+    magics.unload(ip)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Tell Jupyter Server where the relay is."""
+    from mtor_kernel.server.app import MtorExtension
+
+    return [{"module": "mtor_kernel", "app": MtorExtension}]

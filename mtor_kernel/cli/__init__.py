@@ -1,0 +1,47 @@
+"""The ``mtor`` command: one file a subcommand.
+
+What a subcommand needs is imported when it runs, so that ``mtor --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from mtor_kernel._version import __version__
+from mtor_kernel.protocol.errors import RealmError
+
+__all__ = ["main"]
+
+#: Each subcommand and what it is for; its module has ``add_arguments`` and ``run``.
+COMMANDS = {
+    "ask": "ask a model and print its answer as it comes",
+    "demo": "run the first notebook here, without a browser",
+    "doctor": "what can this machine serve, and is it set up safely",
+    "pull": "fetch the weights of a built-in model",
+    "realm": "run, find or stop a realm",
+    "worker": "serve an operator's Dask scheduler",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser("mtor", description="MTOR: an AI realm inside Jupyter.")
+    parser.add_argument("--version", action="version", version=f"mtor {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for name, purpose in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=purpose, description=purpose)
+        if name in words[:1]:
+            import_module(f"mtor_kernel.cli.{name}").add_arguments(subparser)
+    given = parser.parse_args(words)
+    try:
+        status: int = import_module(f"mtor_kernel.cli.{given.command}").run(given)
+    except RealmError as error:
+        print(f"mtor: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status

@@ -1,0 +1,48 @@
+"""``mtor ask``: one question, its answer streamed, and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mtor_kernel.protocol.account import show_credits
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("prompt", nargs="*", help="the question; without one it is read from stdin")
+    parser.add_argument("-m", "--model", default="chat", help="model or alias (default: chat)")
+    parser.add_argument("-t", "--temperature", type=float, help="0 to 2")
+    parser.add_argument("--max-tokens", type=int, help="longest answer, in tokens")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same answer")
+    parser.add_argument("--system", default="", help="how the model should behave")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Ask, and print the answer as it comes."""
+    from mtor_kernel.client import connect
+    from mtor_kernel.protocol.ngram import Chunk, Requeued
+    from mtor_kernel.protocol.query import Query
+
+    prompt = " ".join(given.prompt) or sys.stdin.read()
+    options = {
+        name: value
+        for name in ("temperature", "max_tokens", "seed")
+        if (value := getattr(given, name)) is not None
+    }
+    query = Query.ask(prompt, given.model, system=given.system, **options)
+    with connect() as realm, realm.submit(query) as running:
+        for event in running.events():
+            if isinstance(event, Chunk):
+                print(event.text, end="", flush=True)
+            elif isinstance(event, Requeued):
+                print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
+        reply = running.answer()
+    charge = reply.charge
+    print()
+    print(
+        f"{reply.model} · {charge.usage.output_tokens} tokens · {reply.seconds:.1f} s · "
+        f"{show_credits(charge.amount_micro)} credits",
+        file=sys.stderr,
+    )
+    return 0

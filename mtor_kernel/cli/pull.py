@@ -1,0 +1,27 @@
+"""``mtor pull``: the weights of a built-in model, fetched because somebody asked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    from dask_workers.weights import WEIGHTS
+
+    parser.add_argument("name", choices=sorted(WEIGHTS), help="which weights")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Fetch the weights unless they are here, and say where they are."""
+    from dask_workers.weights import WeightsError, pull
+    from mtor_kernel.locate import data_dir
+
+    try:
+        path = pull(given.name, data_dir(), progress=lambda line: print(line, file=sys.stderr))
+    except WeightsError as error:
+        print(f"mtor: {error}", file=sys.stderr)
+        return 1
+    print(path)
+    return 0

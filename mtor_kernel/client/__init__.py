@@ -1,0 +1,22 @@
+"""Talk to a realm: :class:`RealmClient` in asynchronous code, :class:`Realm` anywhere else.
+
+Importing this loads no network library; the first call does.
+"""
+
+from mtor_kernel.client.aio import RealmClient
+from mtor_kernel.client.question import question
+from mtor_kernel.client.reply import Reply
+from mtor_kernel.client.running import Running
+from mtor_kernel.client.sync import Realm, RunningQuery, connect
+from mtor_kernel.locate import Address
+
+__all__ = [
+    "Address",
+    "Realm",
+    "RealmClient",
+    "Reply",
+    "Running",
+    "RunningQuery",
+    "connect",
+    "question",
+]

@@ -1,0 +1,233 @@
+"""The realm, for asynchronous code."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import msgspec
+
+from mtor_kernel.client.connection import Connection
+from mtor_kernel.client.http import Http, segment
+from mtor_kernel.client.question import checked, question
+from mtor_kernel.client.reply import Reply
+from mtor_kernel.client.running import Running
+from mtor_kernel.client.whereabouts import Whereabouts
+from mtor_kernel.locate import Address
+from mtor_kernel.protocol.errors import BadInput, WorkerLost
+from mtor_kernel.protocol.ngram import Chunk, Notice, RealmState, Requeued
+from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+
+#: Sysop's actions that change nothing.
+LOOKING = frozenset({"people", "audit"})
+#: How long a client tries to reach a realm that is gone, in seconds.
+GIVE_UP_SECONDS = 60.0
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What a query would cost at most, where it would run, and about when it would start."""
+
+    model: str
+    hold_micro: int
+    eta_seconds: float | None = None
+
+
+class RealmClient:
+    """A realm's asynchronous face, for one event loop.
+
+    Promises: one WebSocket, opened on first need, that comes back by itself; a query that is
+    submitted twice because of that runs once; streams go on where they were. A cancelled wait
+    for an answer cancels the query on the realm.
+
+    Parameters
+    ----------
+    url, token
+        Where the realm is and the credential that opens it.
+    ca
+        PEM file with the authorities to trust for ``https``; by default the system's.
+    find
+        Looks for the realm where no `url` is given, and where it has gone. It may block.
+    give_up_seconds
+        How long to try to reach a realm that is gone before :class:`RealmUnreachable`.
+
+    Examples
+    --------
+    >>> async with RealmClient(url, token) as realm:  # doctest: +SKIP
+    ...     print(await realm.ask("Why is the sky blue?"))
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        ca: str | None = None,
+        find: Callable[[], Address] | None = None,
+        give_up_seconds: float = GIVE_UP_SECONDS,
+    ) -> None:
+        known = None if url is None else _address(url, token)
+        self._whereabouts = Whereabouts(known, find)
+        self._http = Http(self._whereabouts, ca)
+        self._connection = Connection(self._whereabouts, ca, give_up_seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Hang up. Admitted queries go on."""
+        await self._connection.close()
+        self._http.close()
+
+    async def address(self) -> Address:
+        """Return where the realm is, looking for it first if need be."""
+        return await self._whereabouts.address()
+
+    # Asking.
+
+    async def submit(self, query: Query, key: str | None = None) -> Running:
+        """Have the realm admit `query`; the same `key` never runs twice.
+
+        Raises
+        ------
+        RealmError
+            The realm refused it, or cannot be reached.
+        """
+        checked(query)
+        self._connection.wake()
+        return await self._connection.conversation.submit(query, key or uuid.uuid4().hex)
+
+    async def ask(
+        self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any
+    ) -> Reply:
+        """Ask and wait for the answer; `how` goes to :func:`question`. Raises as `answer` does."""
+        async with await self.submit(question(prompt, model, **how), key) as running:
+            return await running.answer()
+
+    async def stream(
+        self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any
+    ) -> AsyncGenerator[str, None]:
+        """Ask and yield the words of the answer as they come; `how` goes to :func:`question`.
+
+        What was yielded can't be taken back: if an attempt is lost after it has said something,
+        this raises :class:`WorkerLost`. Who can start afresh reads ``submit(…).events()``.
+        """
+        said = False
+        async with (
+            await self.submit(question(prompt, model, **how), key) as running,
+            aclosing(running.events()) as events,
+        ):
+            async for event in events:
+                if isinstance(event, Chunk) and event.text:
+                    said = True
+                    yield event.text
+                elif isinstance(event, Requeued) and said:
+                    raise WorkerLost(
+                        "The worker was lost in mid-answer. Ask again for a whole one.",
+                        query=running.id,
+                    )
+            await running.answer()  # raises where there is none
+
+    async def watch(self) -> AsyncGenerator[RealmState | Notice, None]:
+        """Yield how the realm stands, and what the sysop says, as it changes."""
+        self._connection.wake()
+        async with aclosing(self._connection.conversation.watch()) as news:
+            async for one in news:
+                yield one
+
+    # Looking.
+
+    async def models(self) -> list[ModelInfo]:
+        """Return the names that one may ask for."""
+        return await self._http.list("api/models", ModelInfo)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Return who serves."""
+        return await self._http.list("api/workers", WorkerInfo)
+
+    async def queue(self) -> RealmState:
+        """Return the depth of every lane, and whether admission is open."""
+        return await self._http.get("api/lanes", RealmState)
+
+    async def me(self) -> Me:
+        """Return who one is here, and what one has."""
+        return await self._http.get("api/me", Me)
+
+    async def history(self, search: str = "", limit: int = 20) -> list[QueryInfo]:
+        """Return one's own latest queries, those with the words of `search` if given."""
+        return await self._http.list("api/queries", QueryInfo, search=search, limit=limit)
+
+    async def usage(self, days: int = 30) -> list[UsageRow]:
+        """Return what one spent, by day and model."""
+        return await self._http.list("api/usage", UsageRow, days=days)
+
+    async def info(self, id: str) -> QueryInfo:
+        """Return one of one's own queries, with its question and its answer."""
+        return await self._http.get(f"api/queries/{segment(id)}", QueryInfo)
+
+    async def quote(self, query: Query) -> Quote:
+        """Return what `query` would cost at most; nothing is held."""
+        return await self._http.post("api/quote", checked(query), Quote)
+
+    async def cancel(self, id: str) -> None:
+        """Stop one of one's own queries. One that has ended stays as it is."""
+        await self._http.fetch("DELETE", f"api/queries/{segment(id)}")
+
+    # Blobs.
+
+    async def upload(self, content: bytes | str | Path, mime: str = "") -> str:
+        """Keep bytes, or the file at a path, at the realm and return the blob's id."""
+        if isinstance(content, bytes):
+            data = content
+        else:
+            data = await asyncio.to_thread(Path(content).read_bytes)
+            mime = mime or mimetypes.guess_type(content)[0] or ""
+        headers = {"Content-Type": mime or "application/octet-stream"}
+        response = await self._http.fetch("POST", "api/blobs", body=data, headers=headers)
+        return str(self._http.decode(response.body, dict[str, Any])["id"])
+
+    async def download(self, blob: str) -> bytes:
+        """Return the bytes of a blob."""
+        return (await self._http.fetch("GET", f"api/blobs/{segment(blob)}")).body
+
+    # Running the place.
+
+    async def sysop(self, action: str, **fields: Any) -> Any:
+        """Do what only the sysop may, and return what comes back, as plain values.
+
+        Parameters
+        ----------
+        action
+            ``pause``, ``reload``, ``ban``, ``unban``, ``grant``, ``notice``, ``stop``;
+            ``people`` and ``audit``, which only look; ``workers/NAME/drain`` and its siblings
+            ``resume``, ``load``, ``unload``.
+        fields
+            What the action needs, such as ``user="ada", micro=5_000_000, reason="course"``.
+        """
+        path = f"api/sysop/{quote(action)}"
+        if action in LOOKING:
+            return await self._http.list(path, Any, **fields)
+        return await self._http.post(path, fields, Any)
+
+
+def _address(url: str, token: str | None) -> Address:
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(f"{url!r} is no realm's URL: it begins with http:// or https://.")
+    if not token:
+        raise BadInput("A realm's URL needs its token too.")
+    return Address(url.rstrip("/") + "/", token)

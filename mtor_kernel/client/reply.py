@@ -1,0 +1,49 @@
+"""What :meth:`RealmClient.ask` gives back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mtor_kernel.protocol.account import Charge, show_credits
+from mtor_kernel.protocol.query import Part
+
+#: How much of the answer a short form shows, in characters.
+SHOWN_CHARACTERS = 60
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer, and what it cost. ``str()`` of it is its words.
+
+    In a notebook it shows as plain text: what a model says is not to be trusted as Markdown or
+    HTML. The magics register a formatter for this type with IPython that renders it safely.
+    """
+
+    text: str
+    #: The words and everything else, in order.
+    parts: tuple[Part, ...]
+    #: The model that answered, after aliases and fallbacks.
+    model: str
+    charge: Charge
+    #: ``stop``: the model had finished; ``length``: the limit of tokens cut it.
+    finish_reason: str
+    #: From submission to end, and of that from the last attempt's start to its end.
+    seconds: float
+    running_seconds: float
+    #: The query's id.
+    query: str
+    #: How many tries it took.
+    attempts: int
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        cut = self.text[:SHOWN_CHARACTERS] + ("…" if len(self.text) > SHOWN_CHARACTERS else "")
+        cost = show_credits(self.charge.amount_micro)
+        return f"<Reply of {self.model}: {cut!r} ({self.seconds:.1f} s, {cost} credits)>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show the words themselves as the result of a notebook's cell."""
+        printer.text(self.text or repr(self))

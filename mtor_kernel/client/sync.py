@@ -1,0 +1,243 @@
+"""The realm, for plain code: notebooks, magics, scripts."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from mtor_kernel.client.aio import GIVE_UP_SECONDS, Quote, RealmClient
+from mtor_kernel.client.loop import LoopThread
+from mtor_kernel.client.reply import Reply
+from mtor_kernel.client.running import CONFIRM_SECONDS, Running
+from mtor_kernel.locate import Address, find_or_start
+from mtor_kernel.protocol.ngram import Notice, QueryEvent, RealmState
+from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+
+T = TypeVar("T")
+
+
+def connect(url: str | None = None, token: str | None = None, *, ca: str | None = None) -> Realm:
+    """Return the realm at `url`; without one, find it, or start a personal realm.
+
+    Raises
+    ------
+    RealmUnreachable
+        None was found and none could be started; says what to do.
+    """
+    realm = Realm(url, token, ca=ca)
+    try:
+        realm.address()
+    except BaseException:
+        realm.close()
+        raise
+    return realm
+
+
+class Realm:
+    """A realm's plain face. Every call waits; interrupting one cancels what it waited for.
+
+    It keeps an event loop in a thread of its own, so it works where a loop is running, as in a
+    notebook. Nothing is opened, found or started before the first call. `url`, `token`, `ca` and
+    `give_up_seconds` are those of :class:`RealmClient`; without a `url` the realm is looked for
+    when it is needed, and a personal one started.
+
+    Examples
+    --------
+    >>> with connect() as realm:  # doctest: +SKIP
+    ...     for piece in realm.stream("Why is the sky blue?"):
+    ...         print(piece, end="")
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        ca: str | None = None,
+        find: Callable[[], Address] = find_or_start,
+        give_up_seconds: float = GIVE_UP_SECONDS,
+    ) -> None:
+        self._client = RealmClient(
+            url, token, ca=ca, find=find if url is None else None, give_up_seconds=give_up_seconds
+        )
+        self._loop = LoopThread("mtor-realm")
+        # Also runs when the interpreter ends, and when nobody holds the realm any more.
+        self._end = weakref.finalize(self, _hang_up, self._client, self._loop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up. Admitted queries go on."""
+        self._end()
+
+    def address(self) -> Address:
+        """Return where the realm is, looking for it first if need be."""
+        return self._loop.call(self._client.address)
+
+    def submit(self, query: Query, key: str | None = None) -> RunningQuery:
+        """Have the realm admit `query`; the same `key` never runs twice."""
+        admitted: list[Running] = []
+
+        async def submit() -> None:
+            admitted.append(await self._client.submit(query, key))
+
+        try:
+            self._loop.call(submit)
+        except BaseException:
+            # An interrupt may come when the admission is there and nobody has it yet.
+            for running in admitted:
+                self._loop.call(running.cancel)
+            raise
+        return RunningQuery(self, self._loop, admitted[0])
+
+    def ask(self, prompt: str, model: str = "chat", **how: Any) -> Reply:
+        """Ask and wait for the answer; `how` is that of :meth:`RealmClient.ask`."""
+        return self._loop.call(self._client.ask, prompt, model, **how)
+
+    def stream(self, prompt: str, model: str = "chat", **how: Any) -> Iterator[str]:
+        """Ask and yield the words as they come; `how` is that of :meth:`RealmClient.stream`.
+
+        Leaving the loop early cancels the query.
+        """
+        yield from _drawn(self._loop, lambda: self._client.stream(prompt, model, **how))
+
+    def watch(self) -> Iterator[RealmState | Notice]:
+        """Yield how the realm stands, and what the sysop says, as it changes."""
+        yield from _drawn(self._loop, self._client.watch)
+
+    def models(self) -> list[ModelInfo]:
+        """Return the names that one may ask for."""
+        return self._loop.call(self._client.models)
+
+    def workers(self) -> list[WorkerInfo]:
+        """Return who serves."""
+        return self._loop.call(self._client.workers)
+
+    def queue(self) -> RealmState:
+        """Return the depth of every lane, and whether admission is open."""
+        return self._loop.call(self._client.queue)
+
+    def me(self) -> Me:
+        """Return who one is here, and what one has."""
+        return self._loop.call(self._client.me)
+
+    def history(self, search: str = "", limit: int = 20) -> list[QueryInfo]:
+        """Return one's own latest queries, those with the words of `search` if given."""
+        return self._loop.call(self._client.history, search, limit)
+
+    def usage(self, days: int = 30) -> list[UsageRow]:
+        """Return what one spent, by day and model."""
+        return self._loop.call(self._client.usage, days)
+
+    def info(self, id: str) -> QueryInfo:
+        """Return one of one's own queries, with its question and its answer."""
+        return self._loop.call(self._client.info, id)
+
+    def quote(self, query: Query) -> Quote:
+        """Return what `query` would cost at most; nothing is held."""
+        return self._loop.call(self._client.quote, query)
+
+    def cancel(self, id: str) -> None:
+        """Stop one of one's own queries. One that has ended stays as it is."""
+        self._loop.call(self._client.cancel, id)
+
+    def upload(self, content: bytes | str | Path, mime: str = "") -> str:
+        """Keep bytes, or the file at a path, at the realm and return the blob's id."""
+        return self._loop.call(self._client.upload, content, mime)
+
+    def download(self, blob: str) -> bytes:
+        """Return the bytes of a blob."""
+        return self._loop.call(self._client.download, blob)
+
+    def sysop(self, action: str, **fields: Any) -> Any:
+        """Do what only the sysop may; see :meth:`RealmClient.sysop`."""
+        return self._loop.call(self._client.sysop, action, **fields)
+
+
+class RunningQuery:
+    """A query under way. As a context manager it cancels the query when left before its end."""
+
+    def __init__(self, realm: Realm, loop: LoopThread, running: Running) -> None:
+        self._realm = realm  # hangs up when nobody holds it
+        self._loop = loop
+        self._running = running
+        self.id = running.id
+        #: The model whose lane it waits in, after aliases and fallbacks.
+        self.model = running.model
+        self.hold_micro = running.hold_micro
+
+    def __repr__(self) -> str:
+        return repr(self._running)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.ended:
+            self.cancel()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end is known, or the realm was lost for good."""
+        return self._running.ended
+
+    def events(self) -> Iterator[QueryEvent]:
+        """Yield what happens to it, up to and with its end; interrupted, cancel the query."""
+        try:
+            yield from _drawn(self._loop, self._running.events)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def answer(self) -> Reply:
+        """Wait for its end and return the answer; interrupted, cancel the query."""
+        try:
+            return self._loop.call(self._running.answer)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def cancel(self, *, confirm_seconds: float = CONFIRM_SECONDS) -> bool:
+        """Have it stopped and wait a moment for its end; tell whether that has come."""
+        return self._loop.call(self._running.cancel, confirm_seconds=confirm_seconds)
+
+
+def _drawn(loop: LoopThread, start: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+    """Yield what an asynchronous generator yields, one at a time."""
+    source = start()
+    try:
+        while True:
+            try:
+                item = loop.call(source.__anext__)
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        loop.call(source.aclose)
+
+
+def _hang_up(client: RealmClient, loop: LoopThread) -> None:
+    try:
+        loop.call(client.close)
+    except RuntimeError:
+        pass  # forked since, or the interpreter is ending: there is nobody to talk to
+    finally:
+        loop.stop()

@@ -1,0 +1,132 @@
+"""A realm of one's own: gateway, realm and a Dask cluster in one process and its children.
+
+One a person, kept by a lock; found by its runtime file; gone by itself when nobody has used it for a
+while and nothing waits. Its owner is its sysop, whose account has no floor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from traitlets import Float, Integer
+from traitlets.config import LoggingConfigurable
+
+from mtor_kernel.gateway.app import make_app
+from mtor_kernel.gateway.identity import PersonalToken
+from mtor_kernel.locate import RuntimeFile
+from mtor_kernel.protocol.errors import Unavailable
+from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
+from mtor_kernel.realm.certs import ensure_certs
+from mtor_kernel.realm.cluster import Cluster
+from mtor_kernel.realm.realm import Realm
+
+log = logging.getLogger(__name__)
+
+#: What ends it in good order.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class PersonalRealm(LoggingConfigurable):
+    """Runs until it is stopped or idle. See :meth:`run`."""
+
+    idle_seconds = Float(
+        1800.0,
+        config=True,
+        help="How long nobody may have used it before it ends; 0: never. Default: 1800",
+    )
+    drain_seconds = Float(
+        2.0, config=True, help="How long what runs may go on when it is stopped. Default: 2"
+    )
+    workers = Integer(1, config=True, help="Worker processes of its cluster. Default: 1")
+    port = Integer(0, config=True, help="Port on loopback; 0: any free one. Default: 0")
+
+    def __init__(self, data_dir: Path, file: RuntimeFile | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._data_dir = data_dir
+        self._file = RuntimeFile() if file is None else file
+        self._stopped = asyncio.Event()
+        #: The realm, while it runs.
+        self.realm: Realm | None = None
+
+    def stop(self) -> None:
+        """Have :meth:`run` return, in good order."""
+        self._stopped.set()
+
+    async def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
+        """Serve until stopped or idle; `ready` is told the URL once queries are taken.
+
+        Raises
+        ------
+        Unavailable
+            Another realm of this person runs already.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self._file.realm_lock)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise Unavailable("Your realm runs already: see `mtor realm status`.") from None
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await self._serve(ready)
+        finally:
+            lock.release()
+
+    async def _serve(self, ready: Callable[[str], None]) -> None:
+        certs = ensure_certs(self._data_dir / "tls")
+        cluster = Cluster(self._data_dir / "dask", certs, workers=self.workers)
+        # The cluster takes a second to come up; queries are taken, and wait, from the first moment.
+        rising = asyncio.create_task(cluster.open(self._moved))
+        realm = self.realm = await Realm.open(self._data_dir, parent=self)
+        token, link_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        owner = User(getpass.getuser(), Role.SYSOP, frozenset({SCOPE_QUERY, SCOPE_SYSOP}))
+        app = make_app(realm, PersonalToken(token, owner, link_token), stop=self.stop)
+        server = HTTPServer(app)
+        try:
+            sockets = bind_sockets(self.port, "127.0.0.1")
+            server.add_sockets(sockets)
+            url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
+            self._file.write(url, token)
+            ready(url)
+            await rising
+            await realm.serve(
+                cluster.address,
+                security=certs.security(),
+                link_url=url.replace("http", "ws", 1) + "link",
+                link_token=link_token,
+            )
+            await self._until_done(realm)
+        finally:
+            self._file.remove()
+            rising.cancel()
+            await asyncio.gather(rising, return_exceptions=True)
+            server.stop()
+            await realm.close(drain_seconds=self.drain_seconds)
+            await server.close_all_connections()
+            await cluster.close()
+
+    async def _moved(self, address: str) -> None:
+        if self.realm is not None:
+            await self.realm.follow_scheduler(address)
+
+    async def _until_done(self, realm: Realm) -> None:
+        while not self._stopped.is_set():
+            try:
+                await asyncio.wait_for(self._stopped.wait(), 1.0)
+            except TimeoutError:
+                idle = realm.idle_seconds()
+                if self.idle_seconds and idle > self.idle_seconds:
+                    log.info("nobody has used the realm for %.0f s: it ends", idle)
+                    return

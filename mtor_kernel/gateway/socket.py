@@ -1,0 +1,189 @@
+"""``ngram``: the WebSocket of the clients.
+
+Two things go on in one socket and share nothing but its connection: commands are read, obeyed and
+answered one after the other (submissions side by side, so that one commit takes many), and one task
+tells the news of the queries that are followed. Nothing is queued for a client: a command gives up
+its place only when its answer is sent, and the follower reads by cursor. So a client that does not
+read is soon no longer read from, costs one batch, and delays nobody; after a while it is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+
+from tornado.websocket import WebSocketClosedError
+
+from mtor_kernel.gateway.failures import fault
+from mtor_kernel.gateway.upgrade import FAULT, POLICY, RESTART, TOO_BIG, Socket
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES
+from mtor_kernel.protocol.errors import (
+    BadInput,
+    Banned,
+    ErrorInfo,
+    QuotaExceeded,
+    RealmError,
+    RealmStopping,
+    TooLarge,
+)
+from mtor_kernel.protocol.identity import SCOPE_QUERY
+from mtor_kernel.protocol.ngram import (
+    Admitted,
+    Cancel,
+    ClientNGram,
+    Error,
+    Hello,
+    Refused,
+    Resume,
+    Submit,
+    Unwatch,
+    Watch,
+    Welcome,
+)
+
+log = logging.getLogger(__name__)
+
+
+class ClientSocket(Socket):
+    """One client. Follows as many queries as it likes, within a limit, over one connection."""
+
+    scope = SCOPE_QUERY
+    kind = "client"
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Begin to tell news; there are none before the client asks for some."""
+        super().open()
+        self.set_nodelay(True)
+        self._greeted = False
+        self._live = True
+        self._places = asyncio.Semaphore(self.gateway.limits.max_commands)
+        self._commands: set[asyncio.Task[None]] = set()
+        self._follower = self.gateway.realm.follow(self.user)
+        self._telling = asyncio.create_task(self._tell())
+
+    def on_close(self) -> None:
+        """Tell no more. What was submitted goes on; commands under way end by themselves."""
+        self._live = False
+        self._telling.cancel()
+        self._follower.close()
+        super().on_close()
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Obey one command. The next frame is read when this returns."""
+        try:
+            command: ClientNGram = self.heard(message, ClientNGram)
+        except RealmError as error:
+            await self._misheard(error)
+            return
+        if isinstance(command, Submit):
+            await self._places.acquire()
+            task = asyncio.create_task(self._obey(command))
+            self._commands.add(task)
+            task.add_done_callback(self._obeyed)
+            return
+        # In order: what was submitted before is known before it is, say, cancelled.
+        if self._commands:
+            await asyncio.wait(self._commands)
+        await self._obey(command)
+
+    def _obeyed(self, task: asyncio.Task[None]) -> None:
+        self._commands.discard(task)
+        self._places.release()
+
+    async def _misheard(self, error: RealmError) -> None:
+        self.gateway.counters.malformed.labels(self.kind).inc()
+        await self._answer(Error(error.info()))
+        if isinstance(error, TooLarge):
+            self.turn_away(error, TOO_BIG)
+
+    async def _obey(self, command: ClientNGram) -> None:
+        try:
+            await self._carry_out(command)
+        except RealmError as error:
+            await self._answer(_refusal(command, error.info()))
+            if isinstance(error, Banned):
+                self.turn_away(error)
+        except (WebSocketClosedError, TimeoutError):
+            return
+        except Exception:
+            name = uuid.uuid4().hex[:12]
+            log.exception("fault %s in command %s", name, type(command).__name__)
+            await self._answer(_refusal(command, fault(name)))
+
+    async def _carry_out(self, command: ClientNGram) -> None:
+        realm = self.gateway.realm
+        if isinstance(command, Hello):
+            self._greeted = True
+            await self.send([self._welcome(command)])
+            return
+        if not self._greeted:
+            raise BadInput("Say hello first.")
+        match command:
+            case Submit():
+                await self._submit(command)
+            case Cancel():
+                await realm.cancel(self.user, command.query)
+            case Resume():
+                self._check_room()
+                await self._follower.add(command.query, command.attempt, command.seq)
+            case Watch():
+                self._follower.watch(True)
+            case Unwatch():
+                self._follower.watch(False)
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        realm, user = self.gateway.realm, self.user
+        log.debug("hello from %s", hello.client)
+        return Welcome(
+            user.name, user.role, realm.store.epoch, realm.version, MAX_FRAME_BYTES, hello.id
+        )
+
+    async def _submit(self, command: Submit) -> None:
+        self._check_room()
+        done = await self.gateway.realm.submit(self.user, command.query, command.key)
+        await self.send(
+            [Admitted(done.query, done.model, done.hold_micro, command.id, done.repeated)]
+        )
+        # Only now: a query's events come after its admission.
+        if self._live:
+            await self._follower.add(done.query)
+
+    def _check_room(self) -> None:
+        limit = self.gateway.limits.max_followed
+        if self._follower.following >= limit:
+            raise QuotaExceeded(
+                f"This connection follows {limit} queries already: let some end, or open another.",
+                rule="queries_per_socket",
+                limit=limit,
+                used=limit,
+            )
+
+    async def _answer(self, answer: Error | Refused) -> None:
+        """Send an error; if that cannot be done, the socket is closing anyway."""
+        try:
+            await self.send([answer])
+        except (WebSocketClosedError, TimeoutError):
+            return
+
+    async def _tell(self) -> None:
+        """Send what is new, as fast as the client takes it, until the socket closes."""
+        try:
+            while True:
+                await self.send(await self._follower.next())
+        except RealmError as error:
+            await self._answer(Error(error.info()))
+            self.turn_away(error, RESTART if isinstance(error, RealmStopping) else POLICY)
+        except (WebSocketClosedError, TimeoutError):
+            return
+        except Exception:
+            log.exception("fault while telling news to %s", self.user.name)
+            self.close(FAULT, "a fault of the realm's own")
+
+
+def _refusal(command: ClientNGram, error: ErrorInfo) -> Error | Refused:
+    """Return the n-gram that says no to `command`."""
+    if isinstance(command, Submit):
+        return Refused(error, command.id)
+    query = command.query if isinstance(command, Cancel | Resume) else ""
+    return Error(error, command.id, query)

@@ -1,0 +1,206 @@
+"""What the sysop does. Every act is the realm's, which writes down who did it and why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from mtor_kernel.gateway.base import Gate
+from mtor_kernel.protocol.errors import NotFound
+from mtor_kernel.protocol.identity import SCOPE_SYSOP, UserName
+from mtor_kernel.protocol.query import ModelName
+from mtor_kernel.protocol.quota import Quotas
+from mtor_kernel.protocol.views import Page
+
+Reason = Annotated[str, msgspec.Meta(max_length=500)]
+#: The most credits that one grant gives or takes, in micro-credits.
+MAX_GRANT_MICRO = 10**15
+
+
+class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of an act."""
+
+
+class Pausing(_Order, frozen=True):
+    """Close admission, or open it again; and why."""
+
+    on: bool = True
+    reason: Reason = ""
+
+
+class Naming(_Order, frozen=True):
+    """Whom, and why."""
+
+    user: UserName
+    reason: Reason = ""
+
+
+class Granting(_Order, frozen=True):
+    """To whom, how much, and why."""
+
+    user: UserName
+    #: A negative amount takes them.
+    micro: Annotated[int, msgspec.Meta(ge=-MAX_GRANT_MICRO, le=MAX_GRANT_MICRO)]
+    reason: Reason = ""
+
+
+class Ruling(_Order, frozen=True):
+    """For whom which rules hold in place of their role's; without any, the role's again."""
+
+    user: UserName
+    quotas: Quotas | None = None
+    reason: Reason = ""
+
+
+class Loading(_Order, frozen=True):
+    """Which model."""
+
+    model: ModelName
+
+
+class Saying(_Order, frozen=True):
+    """What to tell everybody."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+
+
+class _Act(Gate):
+    """One act of the sysop."""
+
+    scope = SCOPE_SYSOP
+
+    def done(self) -> None:
+        """Answer that it is done."""
+        self.set_status(204)
+        self.clear_header("Content-Type")
+        self.finish()
+
+
+class Pause(_Act):
+    """``api/sysop/pause``: close or open admission; what is admitted goes on."""
+
+    async def post(self) -> None:
+        """Do it."""
+        order = self.said(Pausing)
+        await self.gateway.realm.sysop.pause(self.user, order.on, order.reason)
+        self.done()
+
+
+class Reload(_Act):
+    """``api/sysop/reload``: read the model catalogue again."""
+
+    async def post(self) -> None:
+        """Do it."""
+        await self.gateway.realm.sysop.reload(self.user)
+        self.done()
+
+
+class People(_Act):
+    """``api/sysop/people``: everybody whom the realm knows."""
+
+    async def get(self) -> None:
+        """List them."""
+        self.reply(Page(tuple(await self.gateway.realm.sysop.people(self.user))))
+
+
+class Ban(_Act):
+    """``api/sysop/ban``: close the realm to a person; their open sockets close, too."""
+
+    async def post(self) -> None:
+        """Do it."""
+        order = self.said(Naming)
+        await self.gateway.realm.sysop.ban(self.user, order.user, order.reason)
+        self.done()
+
+
+class Unban(_Act):
+    """``api/sysop/unban``: open it again."""
+
+    async def post(self) -> None:
+        """Do it."""
+        order = self.said(Naming)
+        await self.gateway.realm.sysop.unban(self.user, order.user, order.reason)
+        self.done()
+
+
+class Grant(_Act):
+    """``api/sysop/grant``: give credits."""
+
+    async def post(self) -> None:
+        """Do it."""
+        order = self.said(Granting)
+        await self.gateway.realm.sysop.grant(self.user, order.user, order.micro, order.reason)
+        self.done()
+
+
+class StopQueries(_Act):
+    """``api/sysop/stop-queries``: cancel whatever of a person's is under way."""
+
+    async def post(self) -> None:
+        """Do it; return how many that were."""
+        order = self.said(Naming)
+        stopped = await self.gateway.realm.sysop.stop_queries(self.user, order.user, order.reason)
+        self.reply({"stopped": stopped})
+
+
+class Quota(_Act):
+    """``api/sysop/quota``: give a person rules of their own."""
+
+    async def post(self) -> None:
+        """Do it."""
+        order = self.said(Ruling)
+        await self.gateway.realm.sysop.quota(self.user, order.user, order.quotas, order.reason)
+        self.done()
+
+
+class WorkerOrder(_Act):
+    """``api/sysop/workers/{name}/{order}``: drain, resume, load or unload."""
+
+    async def post(self, name: str, order: str) -> None:
+        """Do it."""
+        sysop = self.gateway.realm.sysop
+        match order:
+            case "drain" | "resume":
+                await sysop.drain(self.user, name, order == "drain")
+            case "load":
+                await sysop.load(self.user, name, self.said(Loading).model)
+            case "unload":
+                await sysop.unload(self.user, name, self.said(Loading).model)
+            case _:
+                raise NotFound("A worker can be told to drain, resume, load or unload.")
+        self.done()
+
+
+class Notify(_Act):
+    """``api/sysop/notice``: say something to everybody who watches."""
+
+    async def post(self) -> None:
+        """Do it."""
+        await self.gateway.realm.sysop.notice(self.user, self.said(Saying).text)
+        self.done()
+
+
+class Audit(_Act):
+    """``api/sysop/audit``: who did what, newest first."""
+
+    async def get(self) -> None:
+        """List it: ``before`` (a number), ``limit``."""
+        limit = self.whole("limit", 100, 1, 500)
+        before = self.whole("before", 2**31, 0, 2**31)
+        entries = await self.gateway.realm.sysop.audit(self.user, before, limit)
+        self.reply(Page(tuple(entries), str(entries[-1].id) if len(entries) == limit else ""))
+
+
+class Stop(_Act):
+    """``api/sysop/stop``: close the realm. What waits is kept for its next start."""
+
+    async def post(self) -> None:
+        """Answer, then do it."""
+        if self.gateway.stop is None:
+            raise NotFound("This realm is not stopped from here: stop its service.")
+        self.gateway.stopping = True
+        self.set_status(202)
+        # On its way before the door closes.
+        await self.finish()
+        self.gateway.stop()

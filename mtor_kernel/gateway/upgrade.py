@@ -1,0 +1,89 @@
+"""What both WebSockets, the clients' and the workers', have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, ClassVar, cast
+
+import msgspec
+from tornado.websocket import WebSocketHandler
+
+from mtor_kernel.gateway.base import Gate
+from mtor_kernel.gateway.origin import check_origin
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
+from mtor_kernel.protocol.errors import BadInput, Malformed, RealmError
+from mtor_kernel.protocol.ngram import SUBPROTOCOL
+
+log = logging.getLogger(__name__)
+
+#: Frames up to this size are read, so that the sender of one over ``MAX_FRAME_BYTES`` is told why it
+#: is refused; at a still larger one the connection is cut.
+MAX_READ_BYTES = 4 * MAX_FRAME_BYTES
+
+#: Close codes (RFC 6455, section 7.4).
+POLICY, TOO_BIG, FAULT, RESTART = 1008, 1009, 1011, 1012
+
+
+class Socket(Gate, WebSocketHandler):
+    """A WebSocket that speaks n-grams, for whoever may and from where it may."""
+
+    #: Who is at the other end, for the counters.
+    kind: ClassVar[str]
+
+    async def prepare(self) -> None:
+        """Let in only what is a WebSocket of ours, from the realm's own pages or from no page."""
+        await super().prepare()
+        headers = self.request.headers
+        check_origin(headers.get("Origin"), self.request.host, self.gateway.allowed_origins)
+        if headers.get("Upgrade", "").lower() != "websocket":
+            raise BadInput("This address is a WebSocket: open it as one.")
+        offered = headers.get("Sec-WebSocket-Protocol", "")
+        if SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
+            raise BadInput(f"Open this WebSocket with the subprotocol {SUBPROTOCOL}.")
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str:
+        """Choose the only one that there is."""
+        return SUBPROTOCOL
+
+    def check_origin(self, origin: str) -> bool:
+        """Agree: :meth:`prepare` has looked already, at the parsed parts."""
+        return True
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Count it."""
+        self.gateway.counters.sockets.labels(self.kind).inc()
+
+    def on_close(self) -> None:
+        """Count it no longer."""
+        self.gateway.counters.sockets.labels(self.kind).dec()
+
+    def heard(self, frame: str | bytes, union: Any) -> Any:
+        """Return the n-gram of `union` in a frame, or raise what is wrong with it."""
+        if isinstance(frame, bytes):
+            raise Malformed("N-grams travel in text frames; this one was binary.")
+        return decode(frame, cast("type[msgspec.Struct]", union))
+
+    async def send(self, ngrams: Iterable[msgspec.Struct]) -> None:
+        """Send n-grams; return when the connection has taken them.
+
+        Raises
+        ------
+        TimeoutError
+            It has not, for as long as a client may take. The socket is closing.
+        WebSocketClosedError
+            It is closed.
+        """
+        written = [self.write_message(encode(ngram)) for ngram in ngrams]
+        try:
+            async with asyncio.timeout(self.gateway.limits.slow_seconds):
+                await asyncio.gather(*written)
+        except TimeoutError:
+            self.gateway.counters.cut_off.inc()
+            self.close(POLICY, "you do not read what you are sent")
+            raise
+
+    def turn_away(self, error: RealmError, code: int = POLICY) -> None:
+        """Close the socket, saying why as far as a close frame has room."""
+        self.close(code, error.message.encode()[:120].decode(errors="ignore"))

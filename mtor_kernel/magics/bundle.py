@@ -1,0 +1,49 @@
+"""An answer as a notebook keeps it: plain text first, then HTML that is safe, then the figures."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import msgspec
+
+from mtor_kernel.client.reply import Reply
+from mtor_kernel.magics.markdown import readable, render_untrusted
+from mtor_kernel.magics.story import cost_line
+from mtor_kernel.magics.table import QUIET
+
+#: The whole answer, for programs and for a renderer of our own.
+ANSWER_MIME = "application/vnd.mtor.answer+json"
+
+
+def bundle(text: str, note: str) -> dict[str, Any]:
+    """Return the MIME bundle of an answer under way, or cut short: its text and one line."""
+    note = readable(note)
+    line = f'<div style="{QUIET}; font-size: 0.85em">{escape(note)}</div>'
+    return {
+        "text/plain": "\n\n".join(filter(None, [readable(text).strip(), note])),
+        "text/html": f"<div>{render_untrusted(text)}{line}</div>",
+    }
+
+
+def words_of(plain: str) -> str:
+    """Return the words in the plain text of an answer's bundle, without its quiet line."""
+    return plain.rpartition("\n\n")[0]
+
+
+def reply_bundle(reply: Reply) -> dict[str, Any]:
+    """Return the MIME bundle of an answer, with its figures for programs."""
+    return {**bundle(reply.text, cost_line(reply)), ANSWER_MIME: answer_of(reply)}
+
+
+def answer_of(reply: Reply) -> dict[str, Any]:
+    """Return an answer and what it took as plain JSON values; amounts in micro-credits."""
+    return {
+        "model": reply.model,
+        "text": reply.text,
+        "usage": msgspec.to_builtins(reply.charge.usage),
+        "charge": {"amount_micro": reply.charge.amount_micro},
+        "seconds": reply.seconds,
+        "query": reply.query,
+        "sources": [],
+    }

@@ -1,0 +1,142 @@
+"""Where an answer appears: one display that is rewritten as it grows, or a terminal.
+
+A display takes the story of a query as often as one likes, and shows it as often as is good for
+whoever looks.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol, TextIO
+
+from IPython.display import publish_display_data
+
+from mtor_kernel.magics.bundle import bundle
+from mtor_kernel.magics.markdown import readable
+from mtor_kernel.magics.story import Story
+
+#: Most updates a second of one display: more cannot be read and would crowd out other messages.
+MOST_UPDATES = 15
+#: Each update carries the whole text, so a long one comes less often: bytes a second at most.
+MOST_BYTES = 250_000
+#: And making it takes at most this share of the time.
+MOST_BUSY = 0.2
+
+
+class Display(Protocol):
+    """What asking needs of the place where its answer appears."""
+
+    def show(self, story: Story) -> None:
+        """Take the story so far; it may be shown now, later or, when newer ones come, never."""
+
+    def due_seconds(self) -> float | None:
+        """Return when :meth:`show` should be called again for what was held back, or ``None``."""
+
+    def finish(self, data: dict[str, Any]) -> None:
+        """Show the last word; nothing is shown after it."""
+
+
+class CellDisplay:
+    """One output of a cell. Every update has the same ``display_id`` and carries everything.
+
+    Parameters
+    ----------
+    publish
+        Called with the MIME bundle, the display's id and whether the display exists already.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        publish: Callable[[dict[str, Any], str, bool], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self._publish = publish or _publish
+        self._clock = clock
+        self._shown = False
+        self._next_at = clock()
+        self._held_back = False
+
+    def show(self, story: Story) -> None:
+        now = self._clock()
+        self._held_back = now < self._next_at
+        if self._held_back:
+            return
+        data = bundle(story.text, story.note)
+        self._put(data)
+        size = sum(len(part) for part in data.values())
+        busy = self._clock() - now
+        self._next_at = now + max(1 / MOST_UPDATES, size / MOST_BYTES, busy / MOST_BUSY)
+
+    def due_seconds(self) -> float | None:
+        return max(0.0, self._next_at - self._clock()) if self._held_back else None
+
+    def finish(self, data: dict[str, Any]) -> None:
+        self._held_back = False
+        self._put(data)
+
+    def _put(self, data: dict[str, Any]) -> None:
+        self._publish(data, self.id, self._shown)
+        self._shown = True
+
+
+class FinalDisplay:
+    """One output, shown once when it is whole: for tools that know no updates."""
+
+    def show(self, story: Story) -> None:
+        """Wait for the end."""
+
+    def due_seconds(self) -> float | None:
+        return None
+
+    def finish(self, data: dict[str, Any]) -> None:
+        publish_display_data(data)
+
+
+class TerminalDisplay:
+    """A terminal, which cannot take back what it has shown: new words follow the old ones."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._tail = Tail(out)
+
+    def show(self, story: Story) -> None:
+        self._tail.show(readable(story.text).strip())
+
+    def due_seconds(self) -> float | None:
+        return None
+
+    def finish(self, data: dict[str, Any]) -> None:
+        self._tail.show(data["text/plain"])
+        self._tail.end()
+
+
+class Tail:
+    """Prints of a growing text what is new, and all of it where it has changed."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._printed = ""
+
+    def show(self, text: str) -> None:
+        """Print what `text` has more than what was printed."""
+        if text.startswith(self._printed):
+            self._out.write(text[len(self._printed) :])
+        elif self._printed:
+            self._out.write(f"\n{text}")
+        self._out.flush()
+        self._printed = text
+
+    def end(self) -> None:
+        """End the last line."""
+        if self._printed and not self._printed.endswith("\n"):
+            self._out.write("\n")
+        self._out.flush()
+        self._printed = ""
+
+
+def _publish(data: dict[str, Any], display_id: str, update: bool) -> None:
+    publish_display_data(data, transient={"display_id": display_id}, update=update)

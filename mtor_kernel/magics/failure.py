@@ -1,0 +1,34 @@
+"""Errors as a notebook shows them: what is wrong and what to do, without our own call stack."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from mtor_kernel.magics.figures import show_seconds
+from mtor_kernel.magics.markdown import readable
+from mtor_kernel.protocol.errors import RealmError
+
+E = TypeVar("E", bound=RealmError | KeyboardInterrupt)
+
+_RED, _PLAIN = "\x1b[0;31m", "\x1b[0m"
+
+
+def explained(error: E, note: str = "") -> E:
+    """Return `error`, made to show itself in a few lines. Its type stays what it was.
+
+    IPython asks an exception for ``_render_traceback_`` before it draws a call stack.
+    """
+    error._render_traceback_ = lambda: _lines(error, note)  # type: ignore[union-attr]  # IPython's seam
+    return error
+
+
+def _lines(error: RealmError | KeyboardInterrupt, note: str) -> list[str]:
+    name = f"{_RED}{type(error).__name__}{_PLAIN}"
+    if isinstance(error, KeyboardInterrupt):
+        return [f"{name}: {note}" if note else name]
+    lines = [f"{name}: {readable(error.message)}"]
+    if error.rule:
+        lines.append(f"rule: {error.rule.replace('_', ' ')}")
+    if error.retry_after_seconds is not None:
+        lines.append(f"try again in {show_seconds(error.retry_after_seconds)}")
+    return lines

@@ -1,0 +1,197 @@
+"""``%mtor`` and ``%%mtor``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from mtor_kernel.client import Realm, Reply
+from mtor_kernel.magics import reports
+from mtor_kernel.magics.arguments import HELP, Ask, Look, parse
+from mtor_kernel.magics.asking import ask
+from mtor_kernel.magics.bundle import reply_bundle
+from mtor_kernel.magics.context import context_line
+from mtor_kernel.magics.conversations import Conversations
+from mtor_kernel.magics.display import CellDisplay, Display, FinalDisplay, TerminalDisplay
+from mtor_kernel.magics.failure import explained
+from mtor_kernel.magics.figures import show_count
+from mtor_kernel.magics.filling import fill
+from mtor_kernel.protocol.errors import NotFound, RealmError
+from mtor_kernel.protocol.query import Message, Query, Text, make_options
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+#: The variable through which a notebook reaches the realm.
+REALM = "realm"
+#: Tokens kept free for the answer in a conversation that sets no ``--max-tokens``.
+ANSWER_TOKENS = 512
+#: Queries that a list shows, and that ``cancel`` looks through.
+LISTED = 20
+SEARCHED = 100
+#: Days of use that ``%mtor me`` shows.
+SHOWN_DAYS = 1
+
+
+@magics_class
+class MtorMagics(Magics):
+    """The realm from a cell. One object a kernel; it keeps the kernel's conversations."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self._ip = shell
+        self._own = Realm()
+        self._conversations = Conversations()
+
+    @property
+    def realm(self) -> Realm:
+        """The notebook's ``realm``, where that is one, else our own."""
+        found = self._variables.get(REALM)
+        return found if isinstance(found, Realm) else self._own
+
+    @no_var_expand
+    @line_cell_magic
+    def mtor(self, line: str, cell: str | None = None) -> None:
+        """Ask the realm, or look at it; ``%mtor help`` shows how."""
+        command = parse(line, cell)
+        try:
+            if isinstance(command, Ask):
+                self._ask(command)
+            else:
+                self._look(command)
+        except RealmError as error:
+            raise explained(error) from None
+
+    def offer(self) -> None:
+        """Put ``realm`` into the notebook's namespace unless the name is taken."""
+        if REALM not in self._variables:
+            self._ip.push({REALM: self._own}, interactive=False)
+
+    def close(self) -> None:
+        """Take ``realm`` back and hang up."""
+        if self._variables.get(REALM) is self._own:
+            self._ip.drop_by_id({REALM: self._own})
+        self._own.close()
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        variables: dict[str, Any] = self._ip.user_ns
+        return variables
+
+    # Asking.
+
+    def _ask(self, asked: Ask) -> None:
+        prompt = fill(asked.prompt, self._variables)
+        system = fill(asked.system, self._variables)
+        messages = self._messages(asked, prompt, system)
+        query = Query(messages, asked.model, make_options(asked.options))
+        reply = ask(self.realm, query, self._display(asked.stream))
+        if asked.command == "chat":
+            self._conversations.answered(asked.conversation, prompt, reply.text)
+        if asked.bind:
+            self._ip.push({asked.bind: reply})
+
+    def _messages(self, asked: Ask, prompt: str, system: str) -> tuple[Message, ...]:
+        if asked.command == "chat":
+            room = self._room(asked)
+            return self._conversations.ask(asked.conversation, prompt, system, room)
+        if asked.command == "computer":
+            prompt = self._with_context(asked.prompt, prompt)
+        told = (Message("system", (Text(system),)),) if system else ()
+        return (*told, Message("user", (Text(prompt),)))
+
+    def _room(self, asked: Ask) -> int | None:
+        """Return the tokens that a conversation may take of its model, if it is bound by any."""
+        models = {model.name: model for model in self.realm.models()}
+        names = [asked.model]
+        if asked.model in models:
+            names += models[asked.model].stands_for
+        bounds = [models[name].context_tokens for name in names if name in models]
+        bound = next(filter(None, bounds), None)
+        return bound and bound - asked.options.get("max_tokens", ANSWER_TOKENS)
+
+    def _with_context(self, question: str, filled: str) -> str:
+        """Return the filled question after one line on the variables that the question mentions."""
+        line = context_line(question, self._variables, self._ip.user_ns_hidden)
+        return f"{line}\n\n{filled}" if line else filled
+
+    def _display(self, stream: bool) -> Display:
+        if not stream or os.environ.get("MTOR_STREAM") == "0":
+            return FinalDisplay()
+        if getattr(self._ip, "kernel", None) is None:
+            return TerminalDisplay(sys.stdout)
+        return CellDisplay()
+
+    # Looking.
+
+    def _look(self, command: Look) -> None:
+        now = time.time()
+        match command.command:
+            case "models":
+                display(reports.models_table(self.realm.models()))
+            case "workers":
+                display(reports.workers_table(self.realm.workers()))
+            case "queue":
+                display(reports.lanes_table(self.realm.queue()))
+                display(reports.waiting_table(self.realm.history(limit=SEARCHED), now))
+            case "me":
+                display(reports.me_table(self.realm.me(), self.realm.usage(SHOWN_DAYS), now))
+            case "history":
+                found = self.realm.history(command.rest, LISTED)
+                display(reports.history_table(found, now))
+            case "cancel":
+                self._cancel(command.rest)
+            case "forget":
+                self._forget(command.rest or "main")
+            case _:
+                print(HELP)  # noqa: T201 - what a person asked to read
+
+    def _cancel(self, beginning: str) -> None:
+        found = [
+            query.id
+            for query in self.realm.history(limit=SEARCHED)
+            if query.id.startswith(beginning)
+        ]
+        if len(found) > 1:
+            raise UsageError(
+                f"{len(found)} of your queries begin with {beginning}: write more of it."
+            )
+        if not found:
+            raise NotFound(f"No query of yours begins with {beginning}: %mtor queue shows them.")
+        self.realm.cancel(found[0])
+        after = self.realm.info(found[0])
+        display(reports.history_table([after], time.time()))
+
+    def _forget(self, name: str) -> None:
+        try:
+            turns = self._conversations.forget(name)
+        except KeyError:
+            known = ", ".join(self._conversations.names()) or "none yet"
+            raise UsageError(f"There is no conversation {name!r}; there are: {known}.") from None
+        print(f"Forgot the conversation {name} ({show_count(turns, 'turn')}).")  # noqa: T201 - said to a person
+
+
+def load(ip: InteractiveShell) -> None:
+    """Bring ``%mtor``, ``%%mtor`` and ``realm`` into a shell, and show replies safely."""
+    magics = MtorMagics(ip)
+    ip.register_magics(magics)
+    if ip.display_formatter is not None:
+        ip.display_formatter.mimebundle_formatter.for_type(Reply, reply_bundle)
+    magics.offer()
+
+
+def unload(ip: InteractiveShell) -> None:
+    """Take them out again."""
+    magics = ip.magics_manager.registry.pop(MtorMagics.__name__, None)
+    for kind in ("line", "cell"):
+        ip.magics_manager.magics[kind].pop("mtor", None)
+    if ip.display_formatter is not None:
+        ip.display_formatter.mimebundle_formatter.pop(Reply, None)
+    if isinstance(magics, MtorMagics):
+        magics.close()

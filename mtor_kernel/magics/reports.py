@@ -1,0 +1,184 @@
+"""What the realm shows of itself, as tables. Pure: views in, tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mtor_kernel.magics.figures import show_cost, show_count, show_seconds, show_time
+from mtor_kernel.magics.table import Table
+from mtor_kernel.protocol.account import RateCard, show_credits
+from mtor_kernel.protocol.lifecycle import ENDS
+from mtor_kernel.protocol.ngram import RealmState
+from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+
+#: How much of an id, and of a question, a table shows, in characters.
+ID_CHARACTERS = 8
+_PROMPT_CHARACTERS = 48
+#: The units of a rate card: what is priced, and for how many of them the price is shown.
+_UNITS = {
+    "query_micro": ("query", 1),
+    "input_token_micro": ("1,000 tokens in", 1000),
+    "output_token_micro": ("1,000 tokens out", 1000),
+    "image_micro": ("picture", 1),
+    "megapixel_step_micro": ("megapixel step", 1),
+    "audio_second_micro": ("second of sound", 1),
+    "character_micro": ("1,000 characters", 1000),
+    "compute_second_micro": ("second of computing", 1),
+}
+
+
+def models_table(models: Iterable[ModelInfo]) -> Table:
+    """Return what may be asked, who serves it, and at what price."""
+    return Table(
+        "Models",
+        ("name", "kind", "slots", "waiting", "price in credits", "what it is"),
+        tuple(
+            (
+                model.name,
+                str(model.modality),
+                str(model.slots) if model.slots else "none now",
+                str(model.waiting),
+                price_of(model.rates),
+                f"→ {', '.join(model.stands_for)}" if model.stands_for else model.description,
+            )
+            for model in models
+        ),
+        empty="no model; `mtor pull smollm2` fetches a small one",
+        figures=frozenset({"slots", "waiting"}),
+    )
+
+
+def price_of(rates: RateCard | None) -> str:
+    """Return a price list on one line."""
+    if rates is None:
+        return ""
+    if rates.free:
+        return "free"
+    priced = ((getattr(rates, field), *unit) for field, unit in _UNITS.items())
+    return ", ".join(f"{show_credits(micro * n)} a {unit}" for micro, unit, n in priced if micro)
+
+
+def workers_table(workers: Iterable[WorkerInfo]) -> Table:
+    """Return who answers, how they are and what they serve."""
+    return Table(
+        "Workers",
+        ("name", "state", "serves", "running", "memory", "last heard"),
+        tuple(
+            (
+                worker.name,
+                worker.state,
+                ", ".join(
+                    f"{served.model} ({served.trouble})" if served.trouble else served.model
+                    for served in worker.served
+                ),
+                _busy(worker),
+                f"{worker.memory_bytes / 2**20:,.0f} MiB" if worker.memory_bytes else "",
+                f"{show_seconds(worker.silent_seconds)} ago",
+            )
+            for worker in workers
+        ),
+        empty="no worker is linked now: what is asked waits",
+        figures=frozenset({"running", "memory"}),
+    )
+
+
+def _busy(worker: WorkerInfo) -> str:
+    running = sum(served.running for served in worker.served)
+    return f"{running} of {sum(served.slots for served in worker.served)}"
+
+
+def lanes_table(state: RealmState) -> Table:
+    """Return how long the queue of each model is."""
+    return Table(
+        "Queue",
+        ("model", "waiting", "running", "slots", "a new query waits about"),
+        tuple(
+            (
+                lane.model,
+                str(lane.waiting),
+                str(lane.running),
+                str(lane.slots),
+                "" if lane.eta_seconds is None else show_seconds(lane.eta_seconds),
+            )
+            for lane in state.lanes
+        ),
+        empty="no model is served",
+        figures=frozenset({"waiting", "running", "slots"}),
+        note="" if state.admission_open else "Admission is paused by the sysop.",
+    )
+
+
+def waiting_table(queries: Iterable[QueryInfo], now: float) -> Table:
+    """Return those of one's own queries that have not ended."""
+    return Table(
+        "Yours",
+        ("id", "model", "stage", "before it", "asked at", "question"),
+        tuple(
+            (
+                query.id[:ID_CHARACTERS],
+                query.model,
+                str(query.stage),
+                "" if query.position is None else str(query.position),
+                show_time(query.created_at, now),
+                shorten(query.prompt),
+            )
+            for query in queries
+            if query.stage not in ENDS
+        ),
+        empty="nothing of yours waits or runs",
+        figures=frozenset({"before it"}),
+    )
+
+
+def history_table(queries: Iterable[QueryInfo], now: float) -> Table:
+    """Return one's own queries, newest first, and what each cost."""
+    shown = tuple(queries)
+    spent = sum(query.charge.amount_micro for query in shown if query.charge)
+    return Table(
+        "History",
+        ("id", "asked at", "model", "stage", "credits", "question"),
+        tuple(
+            (
+                query.id[:ID_CHARACTERS],
+                show_time(query.created_at, now),
+                query.model,
+                str(query.stage),
+                show_credits(query.charge.amount_micro if query.charge else 0),
+                shorten(query.prompt),
+            )
+            for query in shown
+        ),
+        empty="nothing was asked yet",
+        figures=frozenset({"credits"}),
+        note=f"{show_count(len(shown), 'query', 'queries')} · {show_cost(spent)}" if shown else "",
+    )
+
+
+def me_table(me: Me, usage: Iterable[UsageRow], now: float) -> Table:
+    """Return who one is here, what one has, and the rules one is held to."""
+    floor = " (costs are shown, never refused)" if me.unlimited else ""
+    rows = [
+        ("name", me.user),
+        ("role", str(me.role)),
+        ("balance", f"{show_cost(me.balance_micro)}{floor}"),
+        ("held for queries under way", show_cost(me.held_micro)),
+    ]
+    rows += [(f"{row.day}: {row.model}", _used(row)) for row in usage]
+    for quota in me.quotas:
+        fresh = f", afresh at {show_time(quota.resets_at, now)}" if quota.resets_at else ""
+        rows.append(
+            (quota.rule.replace("_", " "), f"{quota.used:,} of {quota.limit:,} used{fresh}")
+        )
+    return Table("You", ("what", "value"), tuple(rows))
+
+
+def _used(row: UsageRow) -> str:
+    tokens = show_count(row.input_tokens + row.output_tokens, "token")
+    asked = show_count(row.queries, "query", "queries")
+    return f"{asked} · {tokens} · {show_cost(row.charge_micro)}"
+
+
+def shorten(prompt: str) -> str:
+    """Return the first words of a question, on one line."""
+    line = " ".join(prompt.split())
+    return line if len(line) <= _PROMPT_CHARACTERS else line[: _PROMPT_CHARACTERS - 1] + "…"

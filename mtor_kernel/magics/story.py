@@ -1,0 +1,86 @@
+"""What is known so far of one query: its text, and one quiet line on how it stands."""
+
+from __future__ import annotations
+
+from mtor_kernel.client.reply import Reply
+from mtor_kernel.magics.figures import show_cost, show_count, show_seconds
+from mtor_kernel.protocol.ngram import (
+    Cancelled,
+    Chunk,
+    Failed,
+    Progress,
+    QueryEnd,
+    QueryEvent,
+    Queued,
+    Requeued,
+    Settled,
+    Started,
+)
+
+#: Shown while nothing better is known.
+WAITING = "…"
+
+
+class Story:
+    """One query, as its events tell it. The text is always that of one attempt."""
+
+    def __init__(self) -> None:
+        #: The quiet line.
+        self.note = WAITING
+        self.end: QueryEnd | None = None
+        self._pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The words of the answer so far."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def hear(self, event: QueryEvent) -> None:
+        """Take the next event of the query."""
+        match event:
+            case Queued():
+                self.note = waiting_line(event)
+            case Started():
+                self.note = WAITING
+            case Progress():
+                self.note = f"{event.fraction:.0%} {event.note}".rstrip()
+            case Chunk():
+                self._pieces.append(event.text)
+                self.note = WAITING
+            case Requeued():
+                self._pieces.clear()
+                self.note = f"starting afresh{': ' + event.reason if event.reason else ''}"
+            case Settled() | Failed() | Cancelled():
+                self.end = event
+                self.note = last_line(event)
+
+
+def waiting_line(event: Queued) -> str:
+    """Return where a waiting query stands: how many before it, and for about how long."""
+    place = show_count(event.position, "query", "queries") + " before yours"
+    line = place if event.position else "next to start"
+    return f"{line} · about {show_seconds(event.eta_seconds)}" if event.eta_seconds else line
+
+
+def last_line(end: QueryEnd) -> str:
+    """Return how it ended."""
+    match end:
+        case Settled():
+            return cost_line(end)
+        case Cancelled():
+            micro = end.charge.amount_micro
+            return f"cancelled · {show_cost(micro) if micro else 'nothing'} charged"
+        case Failed():
+            return "no answer · nothing charged"
+
+
+def cost_line(answered: Settled | Reply) -> str:
+    """Return what an answer took: model, tokens, seconds, credits."""
+    usage, micro = answered.charge.usage, answered.charge.amount_micro
+    tokens = show_count(usage.input_tokens + usage.output_tokens, "token")
+    facts = [answered.model, tokens, show_seconds(answered.seconds), show_cost(micro)]
+    if answered.finish_reason == "length":
+        facts.append("cut at the longest answer allowed")
+    return " · ".join(facts)

@@ -1,0 +1,95 @@
+"""Bytes to values and back, with the limits that stand before parsing.
+
+One decoder a direction, made once. Whatever arrives, :func:`decode` either returns a value of the
+asked type or raises a :class:`~mtor_kernel.protocol.errors.BadInput` that says what to mend.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from mtor_kernel.protocol.errors import Malformed, TooLarge
+
+#: The longest frame, and the longest JSON body of an HTTP request, in bytes.
+MAX_FRAME_BYTES = 256 * 1024
+#: How deep arrays and objects may nest.
+MAX_DEPTH = 32
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def encode(value: Any) -> bytes:
+    """Return `value` as JSON in UTF-8."""
+    return _encoder.encode(value)
+
+
+def decode(frame: bytes | str, kind: type[T], *, limit: int = MAX_FRAME_BYTES) -> T:
+    """Return the value of type `kind` (a struct, or a union of structs) that `frame` holds.
+
+    Parameters
+    ----------
+    frame
+        One JSON text.
+    kind
+        What it must be.
+    limit
+        How long it may be, in bytes.
+
+    Raises
+    ------
+    TooLarge
+        It is longer than `limit`.
+    Malformed
+        It is not JSON, nests deeper than :data:`MAX_DEPTH`, or is not a `kind`; says where.
+    """
+    data = _bytes_of(frame)
+    if len(data) > limit:
+        raise TooLarge(
+            f"That is {len(data):,} bytes; at most {limit:,} fit. Shorten it, or upload large "
+            "content as a blob.",
+            limit=limit,
+            used=len(data),
+        )
+    if _deeper_than(data, MAX_DEPTH):
+        raise Malformed(f"That nests deeper than {MAX_DEPTH} levels: flatten it.", limit=MAX_DEPTH)
+    try:
+        decoded: T = _decoder(kind).decode(data)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"Not a valid message: {error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"Not valid JSON: {error}.") from None
+    return decoded
+
+
+def _bytes_of(frame: bytes | str) -> bytes:
+    try:
+        return frame.encode() if isinstance(frame, str) else frame
+    except UnicodeEncodeError:
+        raise Malformed("Not valid JSON: it holds half of a surrogate pair.") from None
+
+
+def _deeper_than(data: bytes, depth: int) -> bool:
+    if data.count(b"[") + data.count(b"{") <= depth:
+        return False
+    level = 0
+    for found in _STRUCTURE.finditer(data):
+        mark = found[0][0]
+        if mark in b"[{":
+            level += 1
+            if level > depth:
+                return True
+        elif mark in b"]}":
+            level -= 1
+    return False

@@ -1,0 +1,56 @@
+"""The protocol as a JSON schema, for clients in other languages and for the generated types.
+
+Everything comes from the structs themselves; nothing is written down twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from mtor_kernel.protocol import account, errors, ngram, query, views
+
+#: The dialect that msgspec writes.
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+#: The four unions, one a direction, and the events of one query.
+UNIONS: Final[dict[str, Any]] = {
+    "ClientNGram": ngram.ClientNGram,
+    "RealmNGram": ngram.RealmNGram,
+    "WorkerNGram": ngram.WorkerNGram,
+    "LinkNGram": ngram.LinkNGram,
+    "QueryEvent": ngram.QueryEvent,
+}
+
+#: What REST says and hears besides.
+RESOURCES: Final[tuple[type[msgspec.Struct], ...]] = (
+    query.Query,
+    query.Answer,
+    account.Usage,
+    account.Charge,
+    account.RateCard,
+    errors.ErrorInfo,
+    views.ModelInfo,
+    views.LaneInfo,
+    views.WorkerInfo,
+    views.QueryInfo,
+    views.QuotaInfo,
+    views.Me,
+    views.UsageRow,
+    views.Page,
+)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return one document whose ``$defs`` has every n-gram, union and resource by its name."""
+    wanted = (*UNIONS.values(), *RESOURCES)
+    shapes, components = msgspec.json.schema_components(wanted, ref_template="#/$defs/{name}")
+    # The unions come first; the resources' own shapes are references to their components.
+    unions = dict(zip(UNIONS, shapes, strict=False))
+    return {
+        "$schema": DIALECT,
+        "title": ngram.SUBPROTOCOL,
+        "description": "Every message of MTOR's protocol; each is described where it is defined.",
+        "$defs": dict(sorted((components | unions).items())),
+    }

@@ -1,0 +1,138 @@
+"""What the realm shows of itself and of one's own queries: the REST resources, as values.
+
+Times are seconds since the epoch (UTC), amounts micro-credits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mtor_kernel.protocol.account import Charge, RateCard
+from mtor_kernel.protocol.errors import ErrorInfo
+from mtor_kernel.protocol.identity import Role
+from mtor_kernel.protocol.lifecycle import Stage
+from mtor_kernel.protocol.query import Answer, Modality, Query
+
+
+class _View(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Read by clients: fields may be added in later versions."""
+
+
+class ModelInfo(_View):
+    """A name that one may ask for."""
+
+    name: str
+    modality: Modality
+    description: str = ""
+    rates: RateCard | None = None
+    context_tokens: int | None = None
+    #: Attempts of it that may run at once on all well workers together; 0: nobody serves it now.
+    slots: int = 0
+    waiting: int = 0
+    #: What the name stands for, best first, where it is an alias or a fallback chain.
+    stands_for: tuple[str, ...] = ()
+
+
+class LaneInfo(_View):
+    """The queue and the free slots of one model."""
+
+    model: str
+    waiting: int = 0
+    running: int = 0
+    slots: int = 0
+    #: ``closed``, ``open`` or ``half_open``: the lane's circuit breaker.
+    breaker: str = "closed"
+    #: About how long a query submitted now would wait; ``None`` where unknown.
+    eta_seconds: float | None = None
+
+
+class ServedInfo(_View):
+    """A model as one worker serves it."""
+
+    model: str
+    slots: int = 1
+    running: int = 0
+    loaded: bool = False
+    trouble: str = ""
+
+
+class WorkerInfo(_View):
+    """A worker as the realm sees it."""
+
+    name: str
+    #: ``well``, ``sick`` (silent, or its backends fail), ``draining`` or ``lost``.
+    state: str
+    served: tuple[ServedInfo, ...] = ()
+    #: Since its last heartbeat.
+    silent_seconds: float = 0.0
+    memory_bytes: int = 0
+    cpu_percent: float = 0.0
+
+
+class QueryInfo(_View):
+    """One query, as its owner sees it."""
+
+    id: str
+    #: As it was asked for, and the model whose lane it is in.
+    asked: str
+    model: str
+    modality: Modality
+    stage: Stage
+    created_at: float
+    attempt: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    hold_micro: int = 0
+    charge: Charge | None = None
+    error: ErrorInfo | None = None
+    #: While it is queued.
+    position: int | None = None
+    eta_seconds: float | None = None
+    #: The first words of the question.
+    prompt: str = ""
+    #: Only where one query is asked for, not in lists.
+    query: Query | None = None
+    answer: Answer | None = None
+
+
+class QuotaInfo(_View):
+    """One rule, how much of it is used, and when it starts afresh."""
+
+    rule: str
+    limit: int
+    used: int = 0
+    resets_at: float | None = None
+
+
+class Me(_View):
+    """Who one is here, and what one has."""
+
+    user: str
+    role: Role
+    scopes: tuple[str, ...] = ()
+    #: The sum of the account's transfers, and what of it is held for queries under way.
+    balance_micro: int = 0
+    held_micro: int = 0
+    #: Whether the account may go below zero: costs are shown, never refused.
+    unlimited: bool = False
+    quotas: tuple[QuotaInfo, ...] = ()
+
+
+class UsageRow(_View):
+    """What one person spent on one model in one day."""
+
+    day: str
+    model: str
+    queries: int = 0
+    charge_micro: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Page(_View):
+    """A part of a list; ``next`` is the cursor of the following part, empty at the end."""
+
+    items: tuple[Any, ...] = ()
+    next: str = ""

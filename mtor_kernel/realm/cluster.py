@@ -1,0 +1,169 @@
+"""A Dask cluster of one's own: a scheduler and workers as children of the realm, kept running.
+
+A scheduler has no memory and its workers exit with it (`facts`: they never come back), so whoever starts
+them must start them again. The children read a pipe that the realm holds open and end when it closes, so
+they never outlive a realm that was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from mtor_kernel.realm.certs import Certs
+
+log = logging.getLogger(__name__)
+
+#: Dask's own retries and stealing are off (MTOR owns retries), as are its web pages.
+_SETTINGS = {
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+    "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
+    "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
+    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
+    "DASK_DISTRIBUTED__DASHBOARD__LINK": "",
+    "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "False",
+    "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
+}
+_START_SECONDS = 30.0
+_GRACE_SECONDS = 5.0
+
+
+class Cluster:
+    """A scheduler on loopback, over TLS, and `workers` worker processes.
+
+    Parameters
+    ----------
+    folder
+        Where the children keep their files and logs.
+    certs
+        What makes them members of one cluster.
+    threads
+        How many tasks each worker may run at once; a model's slots bound it further.
+    """
+
+    def __init__(self, folder: Path, certs: Certs, *, workers: int = 1, threads: int = 64) -> None:
+        self._folder = folder
+        self._certs = certs
+        self._workers = workers
+        self._threads = threads
+        self._scheduler: asyncio.subprocess.Process | None = None
+        self._children: list[asyncio.subprocess.Process] = []
+        self._keeper: asyncio.Task[None] | None = None
+        #: Address of the scheduler, once it runs.
+        self.address = ""
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids: the scheduler's first, then the workers'."""
+        found = [self._scheduler] if self._scheduler is not None else []
+        return [child.pid for child in found + self._children if child.returncode is None]
+
+    async def open(self, moved: Callable[[str], Awaitable[None]]) -> None:
+        """Start the children; `moved` is told the scheduler's address whenever it was started anew.
+
+        Raises
+        ------
+        TimeoutError
+            The scheduler did not come up; its log says why.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self._start_scheduler()
+        for number in range(self._workers):
+            self._children.append(await self._start_worker(number))
+        self._keeper = asyncio.create_task(self._keep(moved), name="mtor-cluster")
+
+    async def close(self) -> None:
+        """End the children: workers first, since workers that lose their scheduler may linger."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        await asyncio.gather(*(_end(child) for child in self._children))
+        if self._scheduler is not None:
+            await _end(self._scheduler)
+
+    async def _keep(self, moved: Callable[[str], Awaitable[None]]) -> None:
+        """Start again what has ended, at most once a second."""
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                if self._scheduler is None or self._scheduler.returncode is not None:
+                    log.warning("the scheduler has ended; starting another")
+                    await asyncio.gather(*(_end(child) for child in self._children))
+                    await self._start_scheduler()
+                    await moved(self.address)
+                for number, child in enumerate(self._children):
+                    if child.returncode is not None:
+                        log.warning(
+                            "worker %d has ended (%s); starting another", number, child.returncode
+                        )
+                        self._children[number] = await self._start_worker(number)
+            except (OSError, TimeoutError):
+                log.exception("the cluster could not be mended; trying again")
+
+    async def _start_scheduler(self) -> None:
+        found = self._folder / "scheduler.json"
+        found.unlink(missing_ok=True)
+        self._scheduler = await self._spawn(
+            "scheduler",
+            *["--host=tls://127.0.0.1", "--port=0", f"--scheduler-file={found}"],
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while self._scheduler.returncode is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError, msgspec.DecodeError, KeyError):
+                self.address = msgspec.json.decode(found.read_bytes())["address"]
+                return
+            await asyncio.sleep(0.02)
+        raise TimeoutError(
+            f"the Dask scheduler did not start: see {self._folder / 'scheduler.log'}"
+        )
+
+    async def _start_worker(self, number: int) -> asyncio.subprocess.Process:
+        return await self._spawn(
+            "worker",
+            self.address,
+            f"--name=worker-{number}",
+            f"--nthreads={self._threads}",
+            "--no-nanny",
+            "--memory-limit=0",
+            "--listen-address=tls://127.0.0.1:0",
+            f"--local-directory={self._folder}",
+            "--death-timeout=60",
+        )
+
+    async def _spawn(self, kind: str, *arguments: str) -> asyncio.subprocess.Process:
+        with (self._folder / f"{kind}.log").open("ab") as output:
+            os.chmod(output.fileno(), 0o600)
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                *["-m", "dask", kind, *arguments, *self._certs.arguments()],
+                *["--no-dashboard", "--dashboard-address=127.0.0.1:0"],
+                "--preload=dask_workers.lifeline",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=os.environ | _SETTINGS,
+                cwd=self._folder,
+            )
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """End a child: by closing its lifeline, then by force."""
+    if child.returncode is not None:
+        return
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        await asyncio.wait_for(child.wait(), _GRACE_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()

@@ -1,0 +1,205 @@
+"""What starts when: from the fair queues to the scheduler, exactly as much as can run now.
+
+Whenever something may have changed (a query came, a slot was freed, a worker joined), the pump takes from
+every lane as many tickets as it has free slots, in the fair queue's order, writes their attempts down, and only then
+gives them to Dask. What arrives while it writes goes with the next round, so a burst costs few
+commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from itertools import groupby
+from typing import Any
+
+from mtor_kernel.protocol.errors import StorageFull
+from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
+from mtor_kernel.realm.lanes import Lanes, Place
+from mtor_kernel.realm.tasks import Tasks
+from mtor_kernel.realm.workers import LEASE_SECONDS, Workers
+from mtor_kernel.storage import queries
+from mtor_kernel.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+#: How long a worker has to heed a cancel before the query ends without it.
+HEED_SECONDS = 2.0
+
+#: What becomes of a query once its attempt is decided: `settlement.Settlement.conclude`.
+Conclude = Callable[[Attempt, Verdict], Coroutine[Any, Any, None]]
+
+
+class Dispatcher:
+    """Starts attempts, and keeps them until they are decided.
+
+    Parameters
+    ----------
+    cap
+        How many queries of a user may run at once; ``None``: as many as there are slots.
+    """
+
+    def __init__(self, store: Store, cap: Callable[[str], int | None]) -> None:
+        self._store = store
+        self._cap = cap
+        self._running_of: Counter[str] = Counter()
+        #: The attempt of every running query.
+        self.attempts: dict[str, Attempt] = {}
+        #: Queries whose attempt is being written down.
+        self._starting: dict[str, asyncio.Event] = {}
+        self._carriers: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self.lanes: Lanes
+        self.workers: Workers
+        self.conclude: Conclude
+        #: ``None`` until the realm has a cluster.
+        self.tasks: Tasks | None = None
+
+    def open(self, lanes: Lanes, workers: Workers, conclude: Conclude) -> None:
+        """Begin to start what can be started."""
+        self.lanes, self.workers, self.conclude = lanes, workers, conclude
+        self._pump = asyncio.create_task(self._run(), name="mtor-dispatch")
+
+    async def close(self) -> None:
+        """Start nothing more, and leave what runs to the next start of the realm."""
+        tasks = [task for task in (self._pump, *self._carriers) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def current(self, query: str) -> Attempt | None:
+        """Return the attempt of `query` that counts now."""
+        return self.attempts.get(query)
+
+    def capacity_changed(self) -> None:
+        """Something may be able to start."""
+        self._changed.set()
+
+    async def settle_start(self, query: str) -> None:
+        """Wait until `query`, if its attempt is being written down just now, runs."""
+        starting = self._starting.get(query)
+        if starting is not None:
+            await starting.wait()
+
+    def stop(self, attempt: Attempt, why: Stop) -> None:
+        """Have an attempt stopped by its worker; decide it without the worker if need be."""
+        if attempt.stopping is None:
+            attempt.stopping = why
+            self.workers.stop(attempt)
+            loop = asyncio.get_running_loop()
+            loop.call_later(HEED_SECONDS, attempt.decide, Unheeded())
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._start(self._pick())
+            except StorageFull as error:
+                log.error("nothing can start: %s", error)
+                await asyncio.sleep(1.0)
+                self._changed.set()
+
+    def _pick(self) -> list[Place]:
+        """Take the tickets that can start now; each lane in its own order."""
+        if self.tasks is None or not self.tasks.connected:
+            return []
+        now = time.monotonic()
+        threads = self.workers.threads() - len(self.attempts)
+        picked: list[Place] = []
+        for lane in self.lanes:
+            free = lane.free(self.workers.slots(lane.model)) if len(lane.queue) else 0
+            while free > 0 and len(picked) < threads and lane.breaker.allows(now):
+                ticket = lane.queue.pop()
+                if ticket is None:
+                    break
+                picked.append(self.lanes.places[ticket.query])
+                self._count(ticket.user, 1)
+                lane.breaker.started(now)
+                free -= 1
+        return picked
+
+    async def _start(self, picked: list[Place]) -> None:
+        """Write the attempts down, then hand them over. What cannot be written down goes back."""
+        if not picked:
+            return
+        by_query = {place.ticket.query: place for place in picked}
+        done = asyncio.Event()
+        self._starting.update(dict.fromkeys(by_query, done))
+        epoch, now = self._store.epoch, time.time()
+        try:
+            rows = await self._store.write(
+                lambda db: queries.dispatch(db, list(by_query), epoch, now)
+            )
+            attempts = [self._begin(by_query.pop(row.id), row.attempt, row.body) for row in rows]
+            for place in by_query.values():  # ended meanwhile
+                place.lane.queue.ended(place.ticket.query, 0.0)
+                self._count(place.ticket.user, -1)
+        except BaseException:
+            for place in by_query.values():
+                place.lane.queue.put_back(place.ticket.query)
+                self._count(place.ticket.user, -1)
+            raise
+        finally:
+            for place in picked:
+                self._starting.pop(place.ticket.query, None)
+            done.set()
+        self._hand_over(attempts)
+
+    def _begin(self, place: Place, number: int, body: bytes) -> Attempt:
+        now = time.monotonic()
+        attempt = Attempt(
+            AttemptRef(place.ticket.query, number, self._store.epoch),
+            place.lane,
+            place,
+            place.lane.spec,
+            body,
+            place.stream,
+            started=now,
+            lease_until=now + LEASE_SECONDS,
+            heard_at=now,
+            verdict=asyncio.get_running_loop().create_future(),
+        )
+        self.attempts[attempt.query] = attempt
+        place.lane.attempts.add(attempt)
+        place.stream.start(number)
+        carrier = asyncio.create_task(self._carry(attempt), name=f"mtor-carry-{attempt.query}")
+        self._carriers.add(carrier)
+        carrier.add_done_callback(self._carriers.discard)
+        return attempt
+
+    def _hand_over(self, attempts: list[Attempt]) -> None:
+        assert self.tasks is not None
+        for lane, group in groupby(attempts, key=lambda attempt: attempt.lane):
+            self.tasks.submit(list(group), self.workers.well(lane.model))
+
+    async def _carry(self, attempt: Attempt) -> None:
+        """Wait for the verdict, free the slot, and see to the query's end or its next attempt."""
+        verdict = await attempt.verdict
+        del self.attempts[attempt.query]
+        attempt.lane.attempts.discard(attempt)
+        if isinstance(verdict, Lost | Unheeded):
+            self.workers.stop(attempt)
+            self.workers.abandon(attempt)
+        else:
+            self.workers.release(attempt)
+        if self.tasks is not None:
+            self.tasks.drop(attempt)
+        self._count(attempt.place.ticket.user, -1)
+        self._changed.set()
+        await self.conclude(attempt, verdict)
+
+    def _count(self, user: str, change: int) -> None:
+        """Keep users at their cap of running queries out of the lanes."""
+        self._running_of[user] += change
+        running = self._running_of[user]
+        if running <= 0:
+            del self._running_of[user]
+        cap = self._cap(user)
+        if cap is not None:
+            self.lanes.block(user, running >= cap)

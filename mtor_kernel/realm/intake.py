@@ -1,0 +1,186 @@
+"""How a query comes in: examined, admitted, written down with its hold, and put on the line."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from traitlets import Dict, Float, Integer, Unicode
+from traitlets.config import LoggingConfigurable
+
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.errors import NoModel, QuotaExceeded
+from mtor_kernel.protocol.identity import SCOPE_QUERY, Role, User
+from mtor_kernel.protocol.query import Query, check_query, text_of
+from mtor_kernel.realm.lanes import Lane, Lanes, Place
+from mtor_kernel.realm.people import People
+from mtor_kernel.realm.streams import Stream
+from mtor_kernel.scheduling import admission, pricing
+from mtor_kernel.scheduling.fairqueue import Ticket
+from mtor_kernel.storage import queries
+from mtor_kernel.storage.queries import NewQuery, WaitingRow
+from mtor_kernel.storage.store import Store
+
+#: How much of a prompt is kept for lists, in characters.
+PROMPT_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A query that was admitted."""
+
+    query: str
+    model: str
+    hold_micro: int
+    #: Whether an earlier submission with the same key had admitted it already.
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a query would cost at most, and for about how long it would wait."""
+
+    model: str
+    hold_micro: int
+    eta_seconds: float | None
+
+
+class Intake(LoggingConfigurable):
+    """The door of the realm.
+
+    Parameters
+    ----------
+    placed
+        Told of every query that is on the line from now on.
+    """
+
+    max_waiting = Integer(
+        100_000, config=True, help="How many queries may be under way in all. Default: 100000"
+    )
+    weights = Dict(
+        key_trait=Unicode(),
+        value_trait=Float(),
+        default_value={"guest": 0.5, "user": 1.0, "contributor": 2.0, "sysop": 1.0},
+        config=True,
+        help="Each role's share in the fair queue. Default: guest 0.5, contributor 2, others 1",
+    )
+
+    def __init__(
+        self,
+        store: Store,
+        lanes: Lanes,
+        people: People,
+        placed: Callable[[Place], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._store = store
+        self._lanes = lanes
+        self._people = people
+        self._placed = placed
+        #: Whether queries are taken.
+        self.open = True
+
+    def quote(self, user: User, query: Query) -> Quote:
+        """Return what `query` would cost at most and how long it would wait."""
+        lane, hold = self._examine(user, query)
+        eta = self._lanes.eta(lane, len(lane.queue))
+        return Quote(lane.model, hold, eta)
+
+    async def admit(self, user: User, query: Query, key: str) -> Submitted:
+        """Write `query` down and put it on the line; see :meth:`Realm.submit`."""
+        lane, hold = self._examine(user, query)
+        new = _new_query(user, query, key, lane, hold)
+        quotas = self._people.quotas(user)
+        decide = functools.partial(admission.admit, paused=not self.open)
+        accepted = await self._store.write(lambda db: queries.accept(db, new, quotas, decide))
+        if not accepted.repeated:
+            cost = pricing.cost_estimate(query, lane.spec, lane.estimator.output_tokens)
+            ticket = Ticket(new.id, user.name, cost, query.priority, self._weight(user.role))
+            self._enlist(
+                Place(
+                    ticket,
+                    lane,
+                    Stream(new.id, user.name),
+                    new.created_at,
+                    time.monotonic() + query.ttl_seconds,
+                    hold,
+                )
+            )
+        return Submitted(accepted.query, accepted.model, accepted.hold_micro, accepted.repeated)
+
+    async def reclaim(self) -> None:
+        """Put back on the line what an earlier run of the realm had under way."""
+        now, epoch = time.time(), self._store.epoch
+        for row in await self._store.write(lambda db: queries.reclaim(db, epoch, now)):
+            if row.model in self._lanes:
+                self._enlist(self._place(row, now))
+            else:
+                await self._give_up(row, now)
+
+    def _examine(self, user: User, query: Query) -> tuple[Lane, int]:
+        """Return the lane of a query and its hold, or raise what is wrong with it."""
+        lane = self._lanes.route(query.model)
+        user.require(f"{SCOPE_QUERY}:{lane.spec.modality}")
+        check_query(query, lane.spec.modality)
+        under_way = len(self._lanes.places)
+        if under_way >= self.max_waiting:
+            raise QuotaExceeded(
+                f"The realm has {under_way:,} queries under way and takes no more: try again in a "
+                "while.",
+                rule="realm_waiting",
+                retry_after_seconds=30.0,
+                limit=self.max_waiting,
+                used=under_way,
+            )
+        return lane, pricing.hold_for(query, lane.spec)
+
+    def _place(self, row: WaitingRow, now: float) -> Place:
+        """Return the place of a query that an earlier run of the realm admitted."""
+        weight = self._weight(self._people.role_of(row.user))
+        ticket = Ticket(row.id, row.user, max(1.0, float(row.tokens)), row.priority, weight)
+        stream = Stream(row.id, row.user, attempt=row.attempt)
+        if row.attempt:
+            stream.reason = "the realm was restarted"
+        deadline = time.monotonic() + row.expires_at - now
+        return Place(
+            ticket, self._lanes[row.model], stream, row.created_at, deadline, row.hold_micro
+        )
+
+    def _enlist(self, place: Place) -> None:
+        self._lanes.places[place.ticket.query] = place
+        place.lane.queue.push(place.ticket)
+        self._placed(place)
+
+    async def _give_up(self, row: WaitingRow, now: float) -> None:
+        gone = NoModel(f"The model {row.model} is not in the catalogue any more.").info()
+        await self._store.write(lambda db: queries.fail(db, row.id, gone, now))
+
+    def _weight(self, role: Role) -> float:
+        return self.weights.get(role, 1.0)
+
+
+def _new_query(user: User, query: Query, key: str, lane: Lane, hold: int) -> NewQuery:
+    body, now = encode(query), time.time()
+    return NewQuery(
+        id=secrets.token_hex(16),
+        user=user.name,
+        key=key,
+        body_hash=hashlib.sha256(body).hexdigest(),
+        asked=query.model,
+        model=lane.model,
+        modality=lane.spec.modality,
+        priority=query.priority,
+        body=body,
+        prompt=text_of(query.messages[-1].parts)[:PROMPT_CHARACTERS],
+        hold_micro=hold,
+        tokens=pricing.tokens_of(pricing.worst_case(query, lane.spec)),
+        created_at=now,
+        expires_at=now + query.ttl_seconds,
+        blobs=query.blobs,
+    )

@@ -1,0 +1,198 @@
+"""The lanes: what waits and what runs for each model, and which lane a name leads to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.errors import NoModel
+from mtor_kernel.protocol.ngram import Queued
+from mtor_kernel.protocol.views import LaneInfo, ModelInfo, QueryInfo
+from mtor_kernel.realm.attempts import Attempt
+from mtor_kernel.realm.streams import Stream
+from mtor_kernel.realm.workers import Workers
+from mtor_kernel.scheduling.estimate import Estimator
+from mtor_kernel.scheduling.fairqueue import FairQueue, Ticket
+from mtor_kernel.scheduling.health import Breaker
+from mtor_kernel.scheduling.routing import Catalogue, resolve
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A query under way, waiting or running: what the realm keeps of it in memory."""
+
+    ticket: Ticket
+    lane: Lane
+    stream: Stream
+    #: Wall time of its submission, in seconds since the epoch.
+    created_at: float
+    #: Monotonic time at which it expires.
+    deadline: float
+    hold_micro: int
+
+
+class Lane:
+    """The queue and the slots of one model."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.queue = FairQueue()
+        self.breaker = Breaker()
+        self.estimator = Estimator(spec)
+        self.attempts: set[Attempt] = set()
+
+    @property
+    def model(self) -> str:
+        """The model's name, which is the lane's."""
+        return self.spec.name
+
+    def free(self, slots: int) -> int:
+        """Return how many more attempts may start now, of `slots` in all."""
+        if not len(self.queue):
+            return 0
+        return slots - len(self.attempts)
+
+    def eta(self, position: int, slots: int) -> float | None:
+        """Return about how many seconds the query at `position` waits."""
+        now = time.monotonic()
+        ages = [now - attempt.started for attempt in self.attempts]
+        eta = self.estimator.eta(position, ages, slots)
+        return None if eta is None else round(eta, 1)
+
+
+class Lanes:
+    """All lanes of a catalogue, and every query under way."""
+
+    def __init__(self, catalogue: Catalogue, workers: Workers) -> None:
+        self._workers = workers
+        self._blocked: set[str] = set()
+        self._lanes: dict[str, Lane] = {}
+        #: Every query that is waiting or running, by its id.
+        self.places: dict[str, Place] = {}
+        self.take(catalogue)
+
+    def take(self, catalogue: Catalogue) -> None:
+        """Take over a catalogue. A lane that is not in it any more serves what it has, and ends."""
+        self.catalogue = catalogue
+        for spec in catalogue.models:
+            if spec.name in self._lanes:
+                self._lanes[spec.name].spec = spec
+            else:
+                self._open(spec)
+
+    def _open(self, spec: ModelSpec) -> None:
+        self._lanes[spec.name] = Lane(spec)
+        for user in self._blocked:
+            self._lanes[spec.name].queue.block(user)
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def __getitem__(self, model: str) -> Lane:
+        return self._lanes[model]
+
+    def __contains__(self, model: object) -> bool:
+        return model in self._lanes
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or runs."""
+        return bool(self.places)
+
+    def route(self, name: str) -> Lane:
+        """Return the lane that a query for `name` joins now.
+
+        Raises
+        ------
+        UnknownModel
+            No model, alias or chain has this name.
+        NoModel
+            It has, and workers are linked, but none of them could ever serve it.
+        """
+        now = time.monotonic()
+        spec = resolve(self.catalogue, name, lambda model: self._is_well(model, now))
+        if self._workers.met and not self._workers.serves(spec.name):
+            why = self._workers.trouble(spec.name) or "no worker serves it"
+            raise NoModel(f"The model {spec.name} cannot answer: {why}")
+        return self._lanes[spec.name]
+
+    def _is_well(self, model: str, now: float) -> bool:
+        return self._workers.slots(model) > 0 and self._lanes[model].breaker.allows(now)
+
+    def block(self, user: str, on: bool) -> None:
+        """Pass a user over in every lane, or let them have turns again."""
+        (self._blocked.add if on else self._blocked.discard)(user)
+        for lane in self:
+            (lane.queue.block if on else lane.queue.unblock)(user)
+
+    def eta(self, lane: Lane, position: int) -> float | None:
+        """Return about how many seconds the query at `position` of a lane waits, if known."""
+        return lane.eta(position, self._workers.slots(lane.model))
+
+    def refresh(self, queries: Iterable[str]) -> None:
+        """Work out anew where `queries` stand, for whoever follows them."""
+        for query in queries:
+            place = self.places.get(query)
+            position = place.lane.queue.position(query) if place is not None else None
+            if place is None or position is None:
+                continue
+            place.stream.show(Queued(query, position, self.eta(place.lane, position)))
+
+    def placed(self, info: QueryInfo, place: Place) -> QueryInfo:
+        """Return what is known of a query, with where it stands now."""
+        position = place.lane.queue.position(info.id)
+        if position is None:
+            return info
+        eta = self.eta(place.lane, position)
+        return msgspec.structs.replace(info, position=position, eta_seconds=eta)
+
+    def infos(self) -> list[LaneInfo]:
+        """Return every lane as people see it."""
+        now = time.monotonic()
+        return [self._info(lane, now) for lane in self]
+
+    def _info(self, lane: Lane, now: float) -> LaneInfo:
+        slots = self._workers.slots(lane.model)
+        return LaneInfo(
+            lane.model,
+            len(lane.queue),
+            len(lane.attempts),
+            slots,
+            str(lane.breaker.state(now)),
+            lane.eta(len(lane.queue), slots),
+        )
+
+    def models(self) -> list[ModelInfo]:
+        """Return every name one may ask for: the models, then the aliases and chains."""
+        models = [
+            ModelInfo(
+                spec.name,
+                spec.modality,
+                spec.description,
+                spec.rates,
+                spec.context_tokens,
+                self._workers.slots(spec.name),
+                len(self._lanes[spec.name].queue),
+            )
+            for spec in self.catalogue.models
+        ]
+        by_name = {model.name: model for model in models}
+        for alias, chain in self.catalogue.aliases.items():
+            first = resolve(self.catalogue, alias, lambda model: by_name[model].slots > 0)
+            models.append(
+                ModelInfo(
+                    alias,
+                    first.modality,
+                    by_name[first.name].description,
+                    first.rates,
+                    first.context_tokens,
+                    by_name[first.name].slots,
+                    by_name[first.name].waiting,
+                    stands_for=chain,
+                )
+            )
+        return models

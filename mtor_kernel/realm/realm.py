@@ -1,0 +1,350 @@
+"""The realm: what its faces ask of it. Open, submit, follow, cancel, look, close.
+
+The only place with effects is this layer, and the only object of it that a face needs is
+:class:`Realm`. The promises of DESIGN 3 are kept by this order of things:
+
+* a query is written down, with its hold and its key, before its submission is answered;
+* an attempt is written down before Dask is given it, an end before anybody is told;
+* what was on its way when the realm ended is put back on the line when it opens again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from traitlets import Integer, Unicode
+from traitlets.config import LoggingConfigurable
+
+from mtor_kernel._version import __version__
+from mtor_kernel.protocol.errors import NotFound, RealmStopping
+from mtor_kernel.protocol.identity import User
+from mtor_kernel.protocol.lifecycle import ENDS
+from mtor_kernel.protocol.ngram import RealmState
+from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
+from mtor_kernel.realm.attempts import Stop
+from mtor_kernel.realm.catalogue import load_catalogue
+from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.intake import Intake, Quote, Submitted
+from mtor_kernel.realm.lanes import Lanes, Place
+from mtor_kernel.realm.people import People
+from mtor_kernel.realm.reaper import Reaper
+from mtor_kernel.realm.settlement import Settlement
+from mtor_kernel.realm.streams import Follower, Stream, replay
+from mtor_kernel.realm.sysop import Sysop
+from mtor_kernel.realm.tasks import Tasks, make_plugin
+from mtor_kernel.realm.workers import Workers
+from mtor_kernel.storage import queries
+from mtor_kernel.storage.blobs import Blobs
+from mtor_kernel.storage.store import Store
+
+T = TypeVar("T")
+
+
+class Realm(LoggingConfigurable):
+    """One installation: its ledger, queue, workers and people. Made by :meth:`open`."""
+
+    data_dir = Unicode(help="Folder of the database and the blobs. No default: who opens it says.")
+    database_url = Unicode(
+        "",
+        config=True,
+        help="SQLAlchemy URL of the store; empty: realm.sqlite in the data folder. Default: empty",
+    )
+    catalogue_path = Unicode(
+        "",
+        config=True,
+        help="TOML file of models and prices; empty: the built-in one. Default: empty",
+    )
+    max_attempts = Integer(
+        3, config=True, help="How often a query is tried before it fails. Default: 3"
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.version = __version__
+        self.store = Store.open(self.database_url or self._default_url(), self._folder / "blobs")
+        self.blobs = Blobs(self.store, self._folder / "blobs", None)
+        self.people = People(self.store, parent=self)
+        self._dispatcher = Dispatcher(self.store, self.people.running_cap)
+        self.workers = Workers(self._dispatcher)
+        self.lanes = Lanes(load_catalogue(self._catalogue_file), self.workers)
+        self._settlement = Settlement(
+            self.store, self.lanes, self.max_attempts, self._dispatcher.capacity_changed
+        )
+        self.followers: set[Follower] = set()
+        self._reaper = Reaper(
+            self.lanes,
+            self.workers,
+            self._dispatcher,
+            self._settlement,
+            self.followers,
+            self.state,
+            [(60.0, self._check_books), (600.0, self._collect_blobs)],
+        )
+        self._intake = Intake(self.store, self.lanes, self.people, self._placed, parent=self)
+        self.sysop = Sysop(self)
+        self._stopping = False
+        self._work: set[asyncio.Task[Any]] = set()
+        self._used_at = time.monotonic()
+        self._equipment: dict[str, Any] = {}
+
+    @classmethod
+    async def open(cls, data_dir: Path, **kwargs: Any) -> Realm:
+        """Open the realm of a folder and put on the line what was under way when it ended.
+
+        Nothing can start before :meth:`serve` gives it a cluster.
+
+        Parameters
+        ----------
+        data_dir
+            Made if it is not there, for its owner only.
+        kwargs
+            ``config``, ``parent`` or single traits, as for any :class:`traitlets.config.Configurable`.
+        """
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        realm = await asyncio.to_thread(cls, data_dir=str(data_dir), **kwargs)
+        realm._dispatcher.open(realm.lanes, realm.workers, realm._settlement.conclude)
+        await realm._intake.reclaim()
+        realm._reaper.open()
+        return realm
+
+    async def serve(
+        self,
+        scheduler: str,
+        *,
+        link_url: str,
+        link_token: str,
+        security: Any = None,
+        link_ca: str | None = None,
+    ) -> None:
+        """Use the workers of a Dask scheduler, and make every one that joins it a worker of this realm.
+
+        Parameters
+        ----------
+        scheduler
+            Its address.
+        link_url, link_token, link_ca
+            Where the workers dial in, what they show there, and the PEM of the authority that signed
+            its certificate where that is a private one.
+        security
+            A :class:`distributed.Security`.
+        """
+        self._equipment = {
+            "link_url": link_url,
+            "token": link_token,
+            "ca": link_ca,
+        }
+        tasks = Tasks(scheduler, security, self._plugin())
+        await tasks.open()
+        self._dispatcher.tasks = tasks
+        self._dispatcher.capacity_changed()
+
+    async def follow_scheduler(self, address: str) -> None:
+        """The scheduler was started anew at `address`."""
+        if self._dispatcher.tasks is not None:
+            await self._dispatcher.tasks.move(address)
+
+    async def close(self, *, drain_seconds: float = 0.0) -> None:
+        """Take nothing more, let what runs end for a while, and leave the rest to the next start."""
+        self._stopping = True
+        with_time = time.monotonic() + drain_seconds
+        while self._dispatcher.attempts and time.monotonic() < with_time:
+            await asyncio.sleep(0.05)
+        for follower in list(self.followers):
+            follower.expel(RealmStopping("The realm is closing: connect again in a moment."))
+        await self._reaper.close()
+        await self._dispatcher.close()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        if self._dispatcher.tasks is not None:
+            await self._dispatcher.tasks.close()
+        await asyncio.to_thread(self.store.close)
+
+    # Asking.
+
+    async def arrive(self, user: User) -> User:
+        """See to it that `user` is known here; once a request or a socket.
+
+        Raises
+        ------
+        Banned
+            The sysop has closed the realm to them.
+        """
+        self._used_at = time.monotonic()
+        await self.people.welcome(user)
+        return user
+
+    async def submit(self, user: User, query: Query, key: str) -> Submitted:
+        """Take a query: when this returns, it is written down and will reach exactly one end.
+
+        A submission that is repeated with the same key gives the query of the first one. Whoever
+        waits may be cancelled: what was begun is then still carried to its end.
+
+        Raises
+        ------
+        BadInput, Denied, Refused, Unavailable
+            Nothing was written, nothing held.
+        """
+        self._used_at = time.monotonic()
+        if self._stopping:
+            raise RealmStopping("The realm is closing: ask again in a moment.")
+        return await asyncio.shield(self._own(self._intake.admit(user, query, key)))
+
+    async def quote(self, user: User, query: Query) -> Quote:
+        """Return what `query` would cost at most and how long it would wait, and submit nothing."""
+        return self._intake.quote(user, query)
+
+    # Following.
+
+    def follow(self, user: User) -> Follower:
+        """Return a reader of that person's queries. Close it when done."""
+        follower = Follower(user.name, self._find, self._unfollowed)
+        self.followers.add(follower)
+        return follower
+
+    def _unfollowed(self, follower: Follower) -> None:
+        self.followers.discard(follower)
+        self._used_at = time.monotonic()
+
+    async def _find(self, user: str, query: str) -> Stream:
+        for _ in range(100):
+            place = self.lanes.places.get(query)
+            if place is not None:
+                if place.stream.user != user:
+                    raise unknown(query)
+                return place.stream
+            info = await self.store.read(lambda db: queries.info(db, query, user))
+            if info.stage in ENDS:
+                return replay(info, user)
+            # Written down a moment ago, and on its way to its lane.
+            await asyncio.sleep(0.02)
+        raise unknown(query)
+
+    async def cancel(self, user: User, query: str) -> None:
+        """Have a query of one's own stopped; one that has ended stays as it is.
+
+        Returns once that is on its way; the end is told to its followers.
+
+        Raises
+        ------
+        NotFound
+            There is no such query, or it is somebody else's.
+        """
+        stream = await self._find(user.name, query)
+        if stream.end is None:
+            await asyncio.shield(self._own(self._cancel(query)))
+
+    async def _cancel(self, query: str) -> None:
+        place = self.lanes.places.get(query)
+        await self._dispatcher.settle_start(query)
+        attempt = self._dispatcher.current(query)
+        if attempt is not None:
+            self._dispatcher.stop(attempt, Stop.CANCELLED)
+        elif place is not None:
+            # Of a query that is just being settled or put back this comes after that.
+            await self._settlement.cancel_waiting(place)
+
+    # Looking.
+
+    async def info(self, user: User, query: str) -> QueryInfo:
+        """Return one query of that person's, whole; raise :class:`NotFound` for any other."""
+        info = await self.store.read(lambda db: queries.info(db, query, user.name))
+        place = self.lanes.places.get(query)
+        return info if place is None else self.lanes.placed(info, place)
+
+    async def history(
+        self, user: User, search: str = "", before: str = "", limit: int = 50
+    ) -> Page:
+        """Return that person's queries, the latest first."""
+        return await self.store.read(
+            lambda db: queries.history(db, user.name, search=search, before=before, limit=limit)
+        )
+
+    async def usage(self, user: User, days: int = 30) -> list[UsageRow]:
+        """Return what that person spent by day and model."""
+        since = time.time() - days * 86_400
+        return await self.store.read(lambda db: queries.usage(db, user.name, since))
+
+    async def me(self, user: User) -> Me:
+        """Return who that person is here and what they have."""
+        return await self.people.me(user)
+
+    def models(self) -> list[ModelInfo]:
+        """Return every name that one may ask for."""
+        return self.lanes.models()
+
+    def state(self) -> RealmState:
+        """Return how deep every lane is and who serves what; no names, no prompts."""
+        return RealmState(
+            tuple(self.lanes.infos()), tuple(self.workers.infos()), self.admission_open
+        )
+
+    def idle_seconds(self) -> float:
+        """Return for how long nobody has used it; 0 while somebody follows or anything is under way."""
+        if self.followers or self.lanes.busy:
+            return 0.0
+        return time.monotonic() - self._used_at
+
+    async def reload(self) -> None:
+        """Read the catalogue again and have the workers look anew at what they can serve."""
+        self.lanes.take(await asyncio.to_thread(load_catalogue, self._catalogue_file))
+        if self._dispatcher.tasks is not None:
+            await self._dispatcher.tasks.equip(self._plugin())
+
+    # Inside.
+
+    @property
+    def epoch(self) -> int:
+        """Counts the starts of this realm."""
+        return self.store.epoch
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.data_dir)
+
+    @property
+    def _catalogue_file(self) -> Path | None:
+        return Path(self.catalogue_path) if self.catalogue_path else None
+
+    def _default_url(self) -> str:
+        return f"sqlite:///{self._folder / 'realm.sqlite'}"
+
+    def _plugin(self) -> Any:
+        return make_plugin(models=self.lanes.catalogue.models, **self._equipment)
+
+    @property
+    def admission_open(self) -> bool:
+        """Whether queries are taken; the sysop pauses it, and the books do when they do not add up."""
+        return self._intake.open
+
+    @admission_open.setter
+    def admission_open(self, on: bool) -> None:
+        self._intake.open = on
+
+    def _placed(self, place: Place) -> None:
+        self._reaper.remember(place.ticket.query, place.deadline)
+        self._dispatcher.capacity_changed()
+
+    def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Carry `work` to its end even if whoever waits for it goes away."""
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+    async def _check_books(self) -> None:
+        problems = await self.sysop.check_books()
+        if problems:
+            self.admission_open = False
+            self.log.critical("admission is closed, the ledger does not add up: %s", problems)
+
+    async def _collect_blobs(self) -> None:
+        await self.blobs.collect(time.time())
+
+
+def unknown(query: str) -> NotFound:
+    """Return the error for a query that is unknown, or somebody else's: nobody can tell which."""
+    return NotFound(f"There is no query {query}.")

@@ -1,0 +1,141 @@
+"""What time brings about: leases that lapse, queries that expire, figures that are told, books that are checked."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mtor_kernel.protocol.ngram import RealmState
+from mtor_kernel.realm.attempts import Lost, Stop
+from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.lanes import Lanes
+from mtor_kernel.realm.settlement import Settlement
+from mtor_kernel.realm.streams import Follower
+from mtor_kernel.realm.workers import Workers
+
+log = logging.getLogger(__name__)
+
+#: How often it looks.
+TICK_SECONDS = 0.5
+#: How often places in the queue are worked out for at most this many queries.
+PLACES_A_TICK = 200
+
+
+class Reaper:
+    """Looks twice a second.
+
+    Parameters
+    ----------
+    chores
+        What else is done now and then: the seconds between two times, and the doing.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        workers: Workers,
+        dispatcher: Dispatcher,
+        settlement: Settlement,
+        followers: set[Follower],
+        state: Callable[[], RealmState],
+        chores: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]],
+    ) -> None:
+        self._lanes = lanes
+        self._workers = workers
+        self._dispatcher = dispatcher
+        self._settlement = settlement
+        self._followers = followers
+        self._state = state
+        self._told: RealmState | None = None
+        self._deadlines: list[tuple[float, str]] = []
+        self._chores = chores
+        self._due = [time.monotonic() + every for every, _ in chores]
+        self._at = 0
+        self._running: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to look."""
+        self._running = asyncio.create_task(self._run(), name="mtor-reaper")
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    def remember(self, query: str, deadline: float) -> None:
+        """Have `query` fail as expired at the monotonic time `deadline`, unless it has ended by then."""
+        heapq.heappush(self._deadlines, (deadline, query))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for look in (
+                self._leases,
+                self._expired,
+                self._places,
+                self._pictures,
+                self._do_chores,
+            ):
+                try:
+                    await look(now)
+                except Exception:  # one that fails must not keep the others from looking
+                    log.exception("the reaper stumbled")
+
+    async def _leases(self, now: float) -> None:
+        self._workers.sweep(now)
+        for attempt in list(self._dispatcher.attempts.values()):
+            if now > attempt.lease_until:
+                attempt.decide(Lost("its worker did not renew the lease"))
+            elif now - attempt.heard_at > attempt.spec.silence_seconds:
+                attempt.decide(Lost(f"nothing came for {attempt.spec.silence_seconds:.0f} s"))
+        # A breaker that was open may let a probe through by now.
+        self._dispatcher.capacity_changed()
+
+    async def _expired(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, query = heapq.heappop(self._deadlines)
+            place = self._lanes.places.get(query)
+            if place is None:
+                continue
+            await self._dispatcher.settle_start(query)
+            attempt = self._dispatcher.current(query)
+            if attempt is not None:
+                self._dispatcher.stop(attempt, Stop.EXPIRED)
+            elif not await self._settlement.expire_waiting(place):
+                # Between two stages just now: look again soon.
+                self.remember(query, now + TICK_SECONDS)
+
+    async def _places(self, now: float) -> None:
+        """Tell those who follow waiting queries where these stand, in turns where there are many."""
+        waiting = [
+            query
+            for query, place in self._lanes.places.items()
+            if place.stream.followers and query not in self._dispatcher.attempts
+        ]
+        if self._at >= len(waiting):
+            self._at = 0
+        self._lanes.refresh(waiting[self._at : self._at + PLACES_A_TICK])
+        self._at += PLACES_A_TICK
+
+    async def _pictures(self, now: float) -> None:
+        watching = [follower for follower in self._followers if follower.watching]
+        if not watching:
+            self._told = None
+            return
+        state = self._state()
+        if state != self._told:
+            self._told = state
+            for follower in watching:
+                follower.picture(state)
+
+    async def _do_chores(self, now: float) -> None:
+        for number, (every, work) in enumerate(self._chores):
+            if now >= self._due[number]:
+                self._due[number] = now + every
+                await work()

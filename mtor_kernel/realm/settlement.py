@@ -1,0 +1,212 @@
+"""How a query ends: the answer or the error, the charge and the stage, in one transaction, then told.
+
+Nothing is told before it is written down; what cannot be written down for now (the disk is full) is tried
+again until it can, or until the next start of the realm puts the attempt back on the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from mtor_kernel.protocol.account import Charge, Usage
+from mtor_kernel.protocol.errors import ErrorInfo, Expired, StorageFull, WorkerLost
+from mtor_kernel.protocol.lifecycle import Stage
+from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
+from mtor_kernel.protocol.query import Answer, Part, Text, text_of
+from mtor_kernel.protocol.task import Outcome
+from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
+from mtor_kernel.realm.lanes import Lanes, Place
+from mtor_kernel.scheduling import health, pricing
+from mtor_kernel.storage import queries
+from mtor_kernel.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Settlement:
+    """Ends queries, and puts those back on the line whose attempt was lost.
+
+    Parameters
+    ----------
+    max_attempts
+        How often a query is tried before it fails.
+    requeued
+        Called when a query is back on the line.
+    """
+
+    def __init__(
+        self, store: Store, lanes: Lanes, max_attempts: int, requeued: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._max_attempts = max_attempts
+        self._requeued = requeued
+
+    async def conclude(self, attempt: Attempt, verdict: Verdict) -> None:
+        """See to what follows from the verdict on an attempt."""
+        match verdict:
+            case Outcome(error=None, cancelled=False):
+                await self._settle(attempt, verdict)
+            case Outcome(error=None) | Unheeded():
+                await self._stopped(attempt, verdict)
+            case Outcome(error=ErrorInfo() as error):
+                attempt.lane.breaker.record(health.outcome(error), time.monotonic())
+                await self._failed(attempt, error, again=verdict.retryable)
+            case Lost():
+                error = WorkerLost(
+                    f"No worker brought an answer: {verdict.reason}. Ask again; if it goes on, tell "
+                    "the sysop."
+                ).info()
+                await self._failed(attempt, error, again=True, reason=verdict.reason)
+
+    async def cancel_waiting(self, place: Place) -> bool:
+        """End a query that waits. False: it does not wait any more."""
+        query, now = place.ticket.query, time.time()
+        nothing = Charge()
+        ended = await self._write(
+            lambda db: queries.cancel(db, query, now, answer=Answer(), charge=nothing)
+        )
+        if ended:
+            place.lane.queue.remove(query)
+            self._end(place, Stage.CANCELLED, Cancelled(query, nothing))
+        return ended
+
+    async def expire_waiting(self, place: Place) -> bool:
+        """Fail a query whose time is over while it waits. False: it does not wait any more."""
+        query, now, error = place.ticket.query, time.time(), _expired().info()
+        ended = await self._write(lambda db: queries.fail(db, query, error, now))
+        if ended:
+            place.lane.queue.remove(query)
+            self._end(place, Stage.FAILED, Failed(query, error))
+        return ended
+
+    async def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._complete(attempt, outcome.parts)
+        ran, now = time.monotonic() - attempt.started, time.time()
+        charge = pricing.charge_for(outcome.usage, attempt.spec.rates, attempt.place.hold_micro)
+        answer = Answer(attempt.stream.parts, outcome.finish_reason)
+        ref = attempt.ref
+        if not await self._write(
+            lambda db: queries.settle(db, ref.query, ref.attempt, ref.epoch, answer, charge, now)
+        ):
+            return self._fenced(attempt)
+        lane = attempt.lane
+        lane.breaker.record(True, time.monotonic())
+        lane.estimator.learn(outcome.usage.output_tokens, ran)
+        lane.queue.ended(ref.query, pricing.service(outcome.usage))
+        self._end(
+            attempt.place,
+            Stage.SETTLED,
+            Settled(
+                ref.query,
+                ref.attempt,
+                lane.model,
+                charge,
+                outcome.finish_reason,
+                round(now - attempt.place.created_at, 3),
+                round(ran, 3),
+            ),
+        )
+
+    async def _stopped(self, attempt: Attempt, verdict: Outcome | Unheeded) -> None:
+        """It was told to stop: cancelled, with what was published charged, or expired."""
+        if attempt.stopping is Stop.EXPIRED:
+            return await self._failed(attempt, _expired().info(), again=False)
+        if isinstance(verdict, Outcome):
+            self._complete(attempt, verdict.parts)
+            usage = verdict.usage
+        else:
+            usage = _published(attempt.stream.parts)
+        charge = Charge()
+        if attempt.stream.length:
+            charge = pricing.charge_for(
+                usage, attempt.spec.rates, attempt.place.hold_micro, answered=False
+            )
+        await self._cancelled(attempt, charge, usage)
+
+    async def _cancelled(self, attempt: Attempt, charge: Charge, usage: Usage) -> None:
+        ref, now = attempt.ref, time.time()
+        answer = Answer(attempt.stream.parts, "cancelled")
+        if not await self._write(
+            lambda db: queries.cancel(
+                db,
+                ref.query,
+                now,
+                answer=answer,
+                charge=charge,
+                attempt=ref.attempt,
+                epoch=ref.epoch,
+            )
+        ):
+            return self._fenced(attempt)
+        attempt.lane.queue.ended(ref.query, pricing.service(usage))
+        self._end(attempt.place, Stage.CANCELLED, Cancelled(ref.query, charge))
+
+    async def _failed(
+        self, attempt: Attempt, error: ErrorInfo, *, again: bool, reason: str = ""
+    ) -> None:
+        """End it as failed, or put it back on the line if another attempt may do better."""
+        if attempt.stopping is Stop.CANCELLED:
+            return await self._cancelled(attempt, Charge(), Usage())
+        ref, now = attempt.ref, time.time()
+        if again and attempt.stopping is None and ref.attempt < self._max_attempts:
+            return await self._requeue(attempt, reason or error.message)
+        if not await self._write(
+            lambda db: queries.fail(db, ref.query, error, now, attempt=ref.attempt, epoch=ref.epoch)
+        ):
+            return self._fenced(attempt)
+        attempt.lane.queue.ended(ref.query)
+        self._end(attempt.place, Stage.FAILED, Failed(ref.query, error))
+
+    async def _requeue(self, attempt: Attempt, reason: str) -> None:
+        ref, now = attempt.ref, time.time()
+        if not await self._write(
+            lambda db: queries.requeue(db, ref.query, ref.attempt, ref.epoch, now)
+        ):
+            return self._fenced(attempt)
+        log.info("attempt %d of %s is void: %s", ref.attempt, ref.query, reason)
+        attempt.stream.requeue(reason)
+        attempt.lane.queue.put_back(ref.query)
+        self._requeued()
+
+    def _end(self, place: Place, stage: Stage, end: QueryEnd) -> None:
+        self._lanes.places.pop(place.ticket.query, None)
+        place.stream.finish(stage, end)
+
+    def _complete(self, attempt: Attempt, parts: tuple[Part, ...]) -> None:
+        """Add to the stream what of the outcome has not come through the link yet."""
+        for part in after(parts, attempt.stream.length):
+            if isinstance(part, Text):
+                attempt.stream.add(part.text, None)
+            else:
+                attempt.stream.add("", part)
+
+    def _fenced(self, attempt: Attempt) -> None:
+        """The store knows a later attempt or another end: this one changes nothing."""
+        log.warning("the end of %s came too late; the store refused it", attempt.ref)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        while True:
+            try:
+                return await self._store.write(work)
+            except StorageFull as error:
+                log.error("an end cannot be written down yet: %s", error)
+                await asyncio.sleep(1.0)
+
+
+def _published(parts: tuple[Part, ...]) -> Usage:
+    """Estimate what was published, at four characters a token: its worker did not say."""
+    return Usage(output_tokens=math.ceil(len(text_of(parts)) / 4), estimated=True)
+
+
+def _expired() -> Expired:
+    return Expired("It was not answered within its time: ask again, or with more ttl_seconds.")

@@ -1,0 +1,149 @@
+"""What the sysop does. Every act is one row of the audit log, in the act's own transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection
+
+from mtor_kernel.protocol.account import MICRO
+from mtor_kernel.protocol.errors import BadInput, Banned
+from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
+from mtor_kernel.protocol.ngram import Notice
+from mtor_kernel.protocol.quota import Quotas
+from mtor_kernel.storage import audit, ledger, people, queries, quotas
+from mtor_kernel.storage.people import Person
+from mtor_kernel.storage.people import all as everybody
+
+if TYPE_CHECKING:
+    from mtor_kernel.realm.realm import Realm
+
+T = TypeVar("T")
+
+
+class Sysop:
+    """The acts of a realm's operator. Each asks for the sysop's scope itself."""
+
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+
+    async def pause(self, sysop: User, on: bool, reason: str = "") -> None:
+        """Take no new queries, or take them again. What is under way goes on."""
+        await self._act(sysop, "pause" if on else "unpause", "", reason)
+        self._realm.admission_open = not on
+
+    async def ban(self, sysop: User, name: str, reason: str = "") -> None:
+        """Close the realm to a person: at once, on open sockets too, and stop all their queries."""
+        now = time.time()
+        await self._act(sysop, "ban", name, reason, lambda db: people.ban(db, name, reason, now))
+        self._realm.people.forget(name)
+        for follower in list(self._realm.followers):
+            if follower.user == name:
+                follower.expel(Banned(f"The sysop has closed the realm to you: {reason}"))
+        await self.stop_queries(sysop, name, reason)
+
+    async def unban(self, sysop: User, name: str, reason: str = "") -> None:
+        """Open it to them again."""
+        await self._act(sysop, "unban", name, reason, lambda db: people.unban(db, name))
+        self._realm.people.forget(name)
+
+    async def stop_queries(self, sysop: User, name: str, reason: str = "") -> int:
+        """Cancel everything of a person's that is under way; return how many that were."""
+        found = await self._act(
+            sysop, "stop_queries", name, reason, lambda db: queries.unfinished(db, name)
+        )
+        person = User(name)
+        for query in found:
+            await self._realm.cancel(person, query)
+        return len(found)
+
+    async def grant(self, sysop: User, name: str, credits_micro: int, reason: str = "") -> None:
+        """Give a person credits; a negative amount takes them."""
+        if not credits_micro or abs(credits_micro) > 10**9 * MICRO:
+            raise BadInput("Grant more than nothing, and at most a thousand million credits.")
+        account, now = ledger.account_of(name), time.time()
+        await self._act(
+            sysop,
+            "grant",
+            name,
+            reason,
+            lambda db: ledger.grant(db, account, credits_micro, reason, now),
+            micro=credits_micro,
+        )
+
+    async def quota(self, sysop: User, name: str, rules: Quotas | None, reason: str = "") -> None:
+        """Give a person rules of their own in place of their role's; ``None``: the role's again."""
+        await self._act(
+            sysop,
+            "quota",
+            name,
+            reason,
+            lambda db: quotas.set_override(db, name, rules),
+        )
+        self._realm.people.forget(name)
+
+    async def drain(self, sysop: User, worker: str, on: bool, reason: str = "") -> None:
+        """Have a worker take nothing new, or take work again."""
+        self._realm.workers.named(worker)
+        await self._act(sysop, "drain" if on else "resume", worker, reason)
+        self._realm.workers.drain(worker, on)
+
+    async def load(self, sysop: User, worker: str, model: str) -> None:
+        """Have a worker bring a model into memory."""
+        self._realm.workers.named(worker)
+        await self._act(sysop, "load", f"{worker}/{model}", "")
+        self._realm.workers.load(worker, model, True)
+
+    async def unload(self, sysop: User, worker: str, model: str) -> None:
+        """Have a worker take a model out of memory."""
+        self._realm.workers.named(worker)
+        await self._act(sysop, "unload", f"{worker}/{model}", "")
+        self._realm.workers.load(worker, model, False)
+
+    async def reload(self, sysop: User) -> None:
+        """Read the catalogue again."""
+        await self._realm.reload()
+        await self._act(sysop, "reload", "catalogue", "")
+
+    async def notice(self, sysop: User, text: str) -> None:
+        """Say something to everybody who is connected."""
+        await self._act(sysop, "notice", "", text)
+        for follower in self._realm.followers:
+            follower.notify(Notice(text))
+
+    async def people(self, sysop: User) -> list[Person]:
+        """Return everybody who was ever here."""
+        sysop.require(SCOPE_SYSOP)
+        return await self._realm.store.read(everybody)
+
+    async def audit(self, sysop: User, before: int = 0, limit: int = 100) -> list[audit.Entry]:
+        """Return the audit log, the latest first."""
+        sysop.require(SCOPE_SYSOP)
+        return await self._realm.store.read(lambda db: audit.entries(db, before or None, limit))
+
+    async def check_books(self) -> list[str]:
+        """Return what does not add up in the ledger; empty as long as all does."""
+        return await self._realm.store.read(ledger.check)
+
+    async def _act(
+        self,
+        sysop: User,
+        action: str,
+        subject: str,
+        reason: str,
+        work: Callable[[Connection], T] | None = None,
+        **details: Any,
+    ) -> T:
+        """Do `work` and note it, both or neither."""
+        sysop.require(SCOPE_SYSOP)
+        now = time.time()
+
+        def both(db: Connection) -> Any:
+            done = work(db) if work is not None else None
+            audit.record(db, sysop.name, action, subject, reason, details, now)
+            return done
+
+        result: T = await self._realm.store.write(both)
+        return result

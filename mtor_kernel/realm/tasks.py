@@ -1,0 +1,189 @@
+"""The realm's one arm into Dask: one task an attempt, bytes both ways.
+
+Only the realm and the operator's workers are members of the scheduler (DESIGN 2). Dask places, watches and
+reports a task; it never retries one, and it is never given what cannot start now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dask_workers.plugin import RESOURCE, MtorWorker
+from dask_workers.tasks import run_query, task_key
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.task import Outcome
+from mtor_kernel.realm.attempts import Attempt, Lost
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+log = logging.getLogger(__name__)
+
+_outcome = msgspec.json.Decoder(Outcome)
+
+
+class Tasks:
+    """The Dask tasks of all running attempts, over a connection that is made anew when it is lost.
+
+    Parameters
+    ----------
+    address
+        Of the scheduler, such as ``tls://127.0.0.1:8786``.
+    security
+        What :class:`distributed.Client` takes as such; ``None`` for a scheduler without TLS.
+    plugin
+        Makes every worker that joins the scheduler a worker of this realm.
+    """
+
+    def __init__(self, address: str, security: Any, plugin: MtorWorker) -> None:
+        self._address = address
+        self._security = security
+        self._plugin = plugin
+        self._client: Client | None = None
+        #: Who waits for each task's result, by the task's key. It holds the only reference to the
+        #: Dask future: ending it releases the task.
+        self._collecting: dict[str, asyncio.Task[None]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect, and keep the connection from now on.
+
+        Raises
+        ------
+        OSError
+            The scheduler does not answer.
+        """
+        await self._connect()
+        self._keeper = asyncio.create_task(self._keep(), name="mtor-dask-connection")
+
+    async def close(self) -> None:
+        """Let go of every task and of the scheduler."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        waiting = list(self._collecting.values())
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if self._client is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                await self._client.close(timeout=2)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the scheduler can be given something now."""
+        return self._client is not None and self._client.status == "running"
+
+    async def equip(self, plugin: MtorWorker) -> None:
+        """Give all workers, also later ones, another plugin: the catalogue has changed."""
+        self._plugin = plugin
+        if self._client is not None:
+            await self._client.register_plugin(plugin)
+
+    async def move(self, address: str) -> None:
+        """The scheduler was started anew, elsewhere."""
+        self._address = address
+        if self._client is not None:
+            await self._client.close(timeout=0)
+
+    def submit(self, attempts: Sequence[Attempt], workers: list[str] | None) -> None:
+        """Give the scheduler `attempts` of one model; `workers` are the addresses that may run them.
+
+        Every one of them is decided in the end, also when nothing comes back.
+        """
+        model = attempts[0].lane.model
+        try:
+            assert self._client is not None
+            futures = self._client.map(
+                run_query,
+                [_payload(attempt) for attempt in attempts],
+                key=[_key(attempt) for attempt in attempts],
+                resources={RESOURCE + model: 1},
+                workers=workers,
+                retries=0,
+                pure=False,
+            )
+        except Exception as error:  # the client raises many kinds, from its own and from asyncio's
+            log.exception("the scheduler could not be given %d attempts", len(attempts))
+            for attempt in attempts:
+                attempt.decide(Lost(f"the scheduler took nothing: {type(error).__name__}"))
+            return
+        for attempt, future in zip(attempts, futures, strict=True):
+            self._collecting[_key(attempt)] = asyncio.create_task(self._collect(attempt, future))
+
+    def drop(self, attempt: Attempt) -> None:
+        """Forget the task: where it still runs, Dask releases it, and its worker is told."""
+        collecting = self._collecting.pop(_key(attempt), None)
+        if collecting is not None:
+            collecting.cancel()
+
+    async def _collect(self, attempt: Attempt, future: Future[bytes]) -> None:
+        try:
+            outcome = _outcome.decode(await future)
+        except asyncio.CancelledError:
+            # Dask's own error of a cancelled future is one of these too.
+            if not future.cancelled():
+                raise
+            attempt.decide(Lost("the scheduler cancelled it"))
+        except Exception as error:  # whatever a dying cluster raises, the attempt is over
+            log.warning("task %s came to nothing: %r", _key(attempt), error)
+            attempt.decide(Lost("its worker died"))
+        else:
+            attempt.decide(outcome)
+
+    async def _connect(self) -> None:
+        from distributed import Client  # half a second, and only who runs a realm needs it
+
+        client = await Client(
+            self._address,
+            asynchronous=True,
+            security=self._security,
+            set_as_default=False,
+            name="mtor-realm",
+            direct_to_workers=True,
+        )
+        try:
+            await client.register_plugin(self._plugin)
+        except BaseException:
+            await client.close(timeout=0)
+            raise
+        self._client = client
+
+    async def _keep(self) -> None:
+        """Connect again whenever the scheduler has gone: all its tasks are lost by then."""
+        while True:
+            await asyncio.sleep(0.5)
+            if self.connected:
+                continue
+            try:
+                if self._client is not None:
+                    await self._client.close(timeout=0)
+                self._client = None
+                await self._connect()
+                log.info("connected to the scheduler at %s again", self._address)
+            except Exception as error:  # it is down: go on asking
+                log.warning("no scheduler at %s: %s", self._address, error)
+
+
+def _key(attempt: Attempt) -> str:
+    return task_key(attempt.ref.query, attempt.ref.attempt)
+
+
+def _payload(attempt: Attempt) -> bytes:
+    """Return the encoded :class:`~mtor_kernel.protocol.task.Task`; the query's body goes in as it is."""
+    return encode(
+        {"attempt": attempt.ref, "model": attempt.spec, "query": msgspec.Raw(attempt.body)}
+    )
+
+
+def make_plugin(
+    link_url: str, token: str, models: Sequence[ModelSpec], *, ca: str | None = None
+) -> MtorWorker:
+    """Return the plugin that makes a Dask worker a worker of this realm."""
+    return MtorWorker(link_url=link_url, token=token, models=encode(tuple(models)), ca=ca)

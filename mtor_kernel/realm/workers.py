@@ -1,0 +1,314 @@
+"""Who serves: the workers that are linked, what each can do, and whether it is well.
+
+A worker dials in by the link (`gateway/link.py`), says hello, beats every few seconds, and sends its
+chunks. Everything it says names the attempt it is about; what does not match the current attempt of
+a query is dropped, and the worker is told to stop working on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from mtor_kernel.protocol.ngram import (
+    Beat,
+    Bye,
+    Drain,
+    Health,
+    LinkNGram,
+    Load,
+    Progress,
+    Served,
+    Stop,
+    Unload,
+    WorkerChunk,
+    WorkerHello,
+    WorkerNGram,
+    WorkerProgress,
+)
+from mtor_kernel.protocol.errors import NotFound
+from mtor_kernel.protocol.views import ServedInfo, WorkerInfo
+from mtor_kernel.realm.attempts import Attempt, Lost
+
+log = logging.getLogger(__name__)
+
+#: A worker that says nothing for this long is sick, and its attempts are lost.
+LEASE_SECONDS = 15.0
+#: How long a worker whose connection broke has to dial in again. Of a killed worker Dask tells at once.
+REDIAL_SECONDS = 2.0
+
+Send = Callable[[LinkNGram], None]
+
+
+class Worker:
+    """One linked worker."""
+
+    def __init__(self, hello: WorkerHello, send: Send, now: float) -> None:
+        self.name = hello.worker
+        self.address = hello.address
+        self.threads = hello.threads
+        self.send = send
+        self.served: dict[str, Served] = {}
+        self.update(hello.served)
+        self.heard_at = now
+        self.memory_bytes = 0
+        self.cpu_percent = 0.0
+        self.draining = False
+        #: Attempts known to run on it, by query.
+        self.attempts: dict[str, Attempt] = {}
+        #: Attempts that the realm has given up and the worker has not, with their models: each still
+        #: fills a slot.
+        self.zombies: dict[tuple[str, int], str] = {}
+        #: When its connection broke; ``None`` while it is linked.
+        self.gone_at: float | None = None
+
+    def update(self, served: Iterable[Served]) -> None:
+        """Take over what it says that it serves."""
+        self.served = {model.model: model for model in served}
+
+    def state(self, now: float) -> str:
+        """Return ``well``, ``sick``, ``draining`` or ``lost``."""
+        if self.gone_at is not None:
+            return "lost"
+        if now - self.heard_at > LEASE_SECONDS:
+            return "sick"
+        return "draining" if self.draining else "well"
+
+    def slots(self, model: str, now: float) -> int:
+        """Return how many attempts of `model` it may run at once now."""
+        served = self.served.get(model)
+        if served is None or served.trouble or self.state(now) != "well":
+            return 0
+        return max(0, served.slots - sum(dead == model for dead in self.zombies.values()))
+
+    def info(self, now: float) -> WorkerInfo:
+        """Return it as people see it."""
+        running = [attempt.lane.model for attempt in self.attempts.values()]
+        return WorkerInfo(
+            self.name,
+            self.state(now),
+            tuple(
+                ServedInfo(s.model, s.slots, running.count(s.model), s.loaded, s.trouble)
+                for s in self.served.values()
+            ),
+            silent_seconds=round(now - self.heard_at, 1),
+            memory_bytes=self.memory_bytes,
+            cpu_percent=self.cpu_percent,
+        )
+
+
+class Audience(Protocol):
+    """Who acts on what the workers say: the dispatcher."""
+
+    def current(self, query: str) -> Attempt | None:
+        """Return the attempt of `query` that counts now."""
+
+    def capacity_changed(self) -> None:
+        """Slots came or went."""
+
+
+class Workers:
+    """All linked workers, by name."""
+
+    def __init__(self, audience: Audience) -> None:
+        self._audience = audience
+        self._linked: dict[str, Worker] = {}
+        #: Set once a worker has ever linked; before that nobody knows what could be served.
+        self.met = False
+
+    def join(self, hello: WorkerHello, send: Send) -> Link:
+        """Link a worker; an older link of the same name is over, and what ran on it is lost."""
+        former = self._linked.get(hello.worker)
+        worker = Worker(hello, send, time.monotonic())
+        self._linked[hello.worker] = worker
+        self.met = True
+        if former is not None:
+            worker.draining = former.draining
+            self._adopt(former, worker)
+        log.info("worker %s linked, serving %s", worker.name, ", ".join(worker.served) or "nothing")
+        self._audience.capacity_changed()
+        return Link(self, worker, self._audience)
+
+    def _adopt(self, former: Worker, worker: Worker) -> None:
+        """A worker that dialled in again still runs what it ran: its next beat will say so."""
+        for attempt in former.attempts.values():
+            attempt.worker = worker
+        worker.attempts, former.attempts = former.attempts, {}
+        worker.zombies = former.zombies
+
+    def leave(self, worker: Worker, reason: str) -> None:
+        """Unlink a worker; its attempts are lost."""
+        if self._linked.get(worker.name) is not worker:
+            return
+        del self._linked[worker.name]
+        log.info("worker %s left: %s", worker.name, reason)
+        for attempt in list(worker.attempts.values()):
+            attempt.decide(Lost(reason))
+        self._audience.capacity_changed()
+
+    def slots(self, model: str) -> int:
+        """Return how many attempts of `model` may run at once on all well workers."""
+        now = time.monotonic()
+        return sum(worker.slots(model, now) for worker in self._linked.values())
+
+    def threads(self) -> int:
+        """Return how many attempts of all models may run at once on all well workers."""
+        now = time.monotonic()
+        return sum(w.threads for w in self._linked.values() if w.state(now) == "well")
+
+    def serves(self, model: str) -> bool:
+        """Tell whether any linked worker could run `model`, now or when it is well again."""
+        return any(
+            model in worker.served and worker.served[model].slots
+            for worker in self._linked.values()
+        )
+
+    def trouble(self, model: str) -> str:
+        """Return why nobody serves `model`, in a worker's words."""
+        for worker in self._linked.values():
+            if model in worker.served and worker.served[model].trouble:
+                return worker.served[model].trouble
+        return ""
+
+    def well(self, model: str) -> list[str] | None:
+        """Return the Dask addresses that may run `model`; ``None`` where all of them may."""
+        now = time.monotonic()
+        linked = [w for w in self._linked.values() if w.address and model in w.served]
+        fit = [w.address for w in linked if w.slots(model, now)]
+        return None if len(fit) == len(linked) else fit
+
+    def infos(self) -> list[WorkerInfo]:
+        """Return all of them as people see them."""
+        now = time.monotonic()
+        return [worker.info(now) for worker in self._linked.values()]
+
+    def named(self, name: str) -> Worker:
+        """Return the worker called `name`, or raise :class:`NotFound`."""
+        try:
+            return self._linked[name]
+        except KeyError:
+            raise NotFound(f"No worker called {name!r} is linked.") from None
+
+    def drain(self, name: str, on: bool) -> None:
+        """Have a worker take nothing new, or take work again."""
+        worker = self.named(name)
+        worker.draining = on
+        worker.send(Drain(on))
+        self._audience.capacity_changed()
+
+    def load(self, name: str, model: str, on: bool) -> None:
+        """Have a worker bring a model into memory, or take it out."""
+        worker = self.named(name)
+        worker.send(Load(model) if on else Unload(model))
+
+    def stop(self, attempt: Attempt) -> None:
+        """Tell whoever may run `attempt` to stop it."""
+        order = Stop(attempt.ref.query, attempt.ref.attempt)
+        known = [attempt.worker] if attempt.worker is not None else list(self._linked.values())
+        for worker in known:
+            worker.send(order)
+
+    def abandon(self, attempt: Attempt) -> None:
+        """The realm has given `attempt` up; until its worker says otherwise it fills a slot."""
+        self.release(attempt)
+        if attempt.worker is not None:
+            attempt.worker.zombies[attempt.ref.query, attempt.ref.attempt] = attempt.lane.model
+
+    def release(self, attempt: Attempt) -> None:
+        """`attempt` is over on its worker too."""
+        if attempt.worker is not None:
+            attempt.worker.attempts.pop(attempt.query, None)
+
+    def sweep(self, now: float) -> None:
+        """Let go of workers that did not dial in again, and of what runs on silent ones."""
+        for worker in list(self._linked.values()):
+            if worker.gone_at is not None and now - worker.gone_at > REDIAL_SECONDS:
+                self.leave(worker, "its connection closed")
+            elif worker.attempts and worker.state(now) == "sick":
+                for attempt in list(worker.attempts.values()):
+                    attempt.decide(Lost(f"its worker was silent for {LEASE_SECONDS:.0f} s"))
+                self._audience.capacity_changed()
+
+
+class Link:
+    """What one worker says, carried to where it belongs. All calls are on the event loop."""
+
+    def __init__(self, workers: Workers, worker: Worker, audience: Audience) -> None:
+        self._workers = workers
+        self._worker = worker
+        self._audience = audience
+
+    def heard(self, said: WorkerNGram) -> None:
+        """Act on one n-gram of the worker."""
+        worker = self._worker
+        was_sick = worker.state(now := time.monotonic()) == "sick"
+        worker.heard_at = now
+        if was_sick:
+            self._audience.capacity_changed()
+        match said:
+            case WorkerChunk():
+                self._chunk(said, now)
+            case Beat():
+                self._beat(said, now)
+            case WorkerProgress():
+                self._progress(said, now)
+            case Health():
+                worker.update(said.served)
+                self._audience.capacity_changed()
+            case Bye():
+                self._workers.leave(worker, said.reason or "it said goodbye")
+            case WorkerHello():
+                worker.update(said.served)
+
+    def left(self) -> None:
+        """The link is closed."""
+        self._worker.gone_at = time.monotonic()
+        self._audience.capacity_changed()
+
+    def _attempt(self, query: str, attempt: int, epoch: int, now: float) -> Attempt | None:
+        """Return the current attempt if that is what the worker speaks of and it is its own."""
+        current = self._audience.current(query)
+        if current is None or not current.is_of(query, attempt, epoch) or current.verdict.done():
+            return None
+        if current.worker is None:
+            current.worker = self._worker
+            self._worker.attempts[query] = current
+        elif current.worker is not self._worker:
+            return None
+        current.lease_until = now + LEASE_SECONDS
+        return current
+
+    def _chunk(self, said: WorkerChunk, now: float) -> None:
+        attempt = self._attempt(said.query, said.attempt, said.epoch, now)
+        if attempt is None or said.seq > attempt.stream.length:
+            # Stale, or after a loss on the way: the outcome brings all of it.
+            if attempt is None:
+                self._worker.send(Stop(said.query, said.attempt))
+            return
+        attempt.heard_at = now
+        skip = attempt.stream.length - said.seq
+        if skip < len(said.text) + (said.part is not None):
+            attempt.stream.add(said.text[skip:], said.part)
+
+    def _progress(self, said: WorkerProgress, now: float) -> None:
+        attempt = self._attempt(said.query, said.attempt, said.epoch, now)
+        if attempt is not None:
+            attempt.heard_at = now
+            attempt.stream.show(
+                Progress(said.query, said.attempt, said.fraction, said.note, said.preview)
+            )
+
+    def _beat(self, said: Beat, now: float) -> None:
+        worker = self._worker
+        worker.memory_bytes, worker.cpu_percent = said.memory_bytes, said.cpu_percent
+        for ref in said.running:
+            current = self._attempt(ref.query, ref.attempt, ref.epoch, now)
+            if current is None:
+                worker.send(Stop(ref.query, ref.attempt))
+        still = {(ref.query, ref.attempt) for ref in said.running}
+        rest = {ref: model for ref, model in worker.zombies.items() if ref in still}
+        if len(rest) < len(worker.zombies):
+            worker.zombies = rest
+            self._audience.capacity_changed()

@@ -1,0 +1,199 @@
+"""What a query may cost, what it did cost, and how much service that is.
+
+**Price.** With every figure of a :class:`Usage` multiplied by its rate (micro-credits, integers)::
+
+    price =  query
+          +  input_tokens · input_token  +  output_tokens · output_token
+          +  images · image              +  characters · character
+          +  ⌈ pixel_steps · megapixel_step / 1 000 000 ⌉
+          +  ⌈ audio_ms · audio_second / 1000 ⌉  +  ⌈ compute_ms · compute_second / 1000 ⌉
+
+at least 1 where the card is not free. It grows with every figure, so a usage within the worst case
+never costs more than the hold, which is the price of the worst case.
+
+**Worst case.** Input tokens: no tokenizer makes more tokens of a text than it has bytes; each
+message and each picture adds some. Output tokens: the limit that the query or the model sets.
+Neither is more than the model's context. Compute: all the time that the query has.
+"""
+
+from __future__ import annotations
+
+from mtor_kernel.protocol.account import Charge, RateCard, Usage
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.errors import TooLarge, UnknownOption
+from mtor_kernel.protocol.query import Audio, Image, Modality, Query
+
+#: Tokens that a chat template adds to a message, and to a conversation.
+MESSAGE_TOKENS = 16
+#: Tokens that a vision model makes of one picture at most.
+IMAGE_TOKENS = 4096
+#: No prompt that makes sense has more bytes a token than this; only whole runs of blanks do.
+MAX_BYTES_PER_TOKEN = 32
+#: The longest recording that a query may bring, in milliseconds.
+MAX_AUDIO_MS = 600_000
+#: Time to speak one character slowly, in milliseconds.
+SPOKEN_CHARACTER_MS = 400
+#: What a picture is drawn with where neither the query nor the model says it.
+DEFAULT_WIDTH = DEFAULT_HEIGHT = 1024
+DEFAULT_STEPS = 50
+#: The greatest price: more would not survive JavaScript (see :data:`~.account.Count`).
+MAX_PRICE_MICRO = 2**53 - 1
+
+_WITH_TOKENS = frozenset({Modality.CHAT, Modality.VISION, Modality.EMBEDDING})
+_WITH_OUTPUT_TOKENS = frozenset({Modality.CHAT, Modality.VISION})
+
+
+def output_limit(query: Query, spec: ModelSpec) -> int:
+    """Return how many tokens the answer may have: the query's own limit, or the model's default.
+
+    Raises
+    ------
+    UnknownOption
+        The query asks for more than the model gives.
+    """
+    asked = query.options.max_tokens
+    if asked is not None and asked > spec.max_output_tokens:
+        raise UnknownOption(
+            f"max_tokens is {asked:,}, but {spec.name} gives at most {spec.max_output_tokens:,}: "
+            "ask for fewer.",
+            limit=spec.max_output_tokens,
+            used=asked,
+        )
+    limit = asked or spec.defaults.max_tokens or spec.default_max_tokens
+    return min(limit, spec.max_output_tokens, spec.context_tokens or limit)
+
+
+def worst_case(query: Query, spec: ModelSpec) -> Usage:
+    """Return the most that one attempt at `query` can use, figure by figure.
+
+    Raises
+    ------
+    UnknownOption
+        ``max_tokens`` is more than the model gives.
+    TooLarge
+        The prompt cannot fit into the model's context, however it is cut into tokens.
+    """
+    tokens = spec.modality in _WITH_TOKENS
+    pictures = 1 if spec.modality is Modality.IMAGE else 0
+    characters = _characters(query) if spec.modality in (Modality.SPEECH, Modality.API) else 0
+    return Usage(
+        input_tokens=_input_tokens(query, spec) if tokens else 0,
+        output_tokens=output_limit(query, spec) if spec.modality in _WITH_OUTPUT_TOKENS else 0,
+        images=pictures,
+        pixel_steps=pictures * _pixel_steps(query, spec),
+        audio_ms=_audio_ms(query, spec, characters),
+        characters=characters,
+        compute_ms=query.ttl_seconds * 1000,
+        estimated=True,
+    )
+
+
+def price(usage: Usage, rates: RateCard, *, answered: bool = True) -> int:
+    """Return the price of `usage` in micro-credits; every division is rounded up.
+
+    Without an answer (a cancelled query) the price of the query itself is not taken, and nothing
+    used costs nothing. Otherwise it is at least 1, unless the card is free.
+    """
+    if rates.free:
+        return 0
+    total = (
+        usage.input_tokens * rates.input_token_micro
+        + usage.output_tokens * rates.output_token_micro
+        + usage.images * rates.image_micro
+        + usage.characters * rates.character_micro
+        + -(-usage.pixel_steps * rates.megapixel_step_micro // 1_000_000)
+        + -(-usage.audio_ms * rates.audio_second_micro // 1000)
+        + -(-usage.compute_ms * rates.compute_second_micro // 1000)
+    )
+    if answered:
+        total = max(1, total + rates.query_micro)
+    return min(total, MAX_PRICE_MICRO)
+
+
+def hold_for(query: Query, spec: ModelSpec) -> int:
+    """Return the micro-credits to set aside for `query`; raises as :func:`worst_case` does."""
+    return price(worst_case(query, spec), spec.rates)
+
+
+def charge_for(usage: Usage, rates: RateCard, hold: int, *, answered: bool = True) -> Charge:
+    """Return what `usage` costs, never more than was held: what is above is the house's loss."""
+    return Charge(min(price(usage, rates, answered=answered), hold), usage)
+
+
+def tokens_of(usage: Usage) -> int:
+    """Return the tokens that count against a quota of tokens."""
+    return usage.input_tokens + usage.output_tokens
+
+
+def service(usage: Usage) -> float:
+    """Return how much of a lane `usage` took, for the fair queue; at least 1.
+
+    The unit is the work of one input token. An output token counts for two, as in VTC. The other
+    figures are brought to a like size; within a lane only one kind of them occurs, so that their
+    proportion to tokens decides nothing.
+    """
+    work = (
+        usage.input_tokens
+        + 2 * usage.output_tokens
+        + usage.pixel_steps / 10_000
+        + usage.audio_ms / 20
+        + usage.characters / 4
+    )
+    return max(1.0, float(work or usage.compute_ms))
+
+
+def cost_estimate(query: Query, spec: ModelSpec, learned_tokens: float) -> float:
+    """Return the :func:`service` that `query` will probably take.
+
+    Parameters
+    ----------
+    learned_tokens
+        Output tokens that answers of this model have had of late
+        (:attr:`~.estimate.Estimator.output_tokens`).
+    """
+    most = worst_case(query, spec)
+    # Bytes are the bound of the input's tokens; four of them to a token is the usual figure.
+    usual = Usage(
+        input_tokens=-(-most.input_tokens // 4),
+        output_tokens=min(most.output_tokens, max(1, round(learned_tokens))),
+        pixel_steps=most.pixel_steps,
+        audio_ms=most.audio_ms,
+        characters=most.characters,
+    )
+    return service(usual)
+
+
+def _input_tokens(query: Query, spec: ModelSpec) -> int:
+    fewest = -(-query.prompt_bytes // MAX_BYTES_PER_TOKEN)
+    context = spec.context_tokens
+    if context is not None and fewest >= context:
+        raise TooLarge(
+            f"The prompt has {query.prompt_bytes:,} bytes, which cannot fit into the "
+            f"{context:,} tokens of {spec.name}: shorten it, or choose a model with more context.",
+            limit=context,
+            used=fewest,
+        )
+    images = sum(isinstance(part, Image) for turn in query.messages for part in turn.parts)
+    most = query.prompt_bytes + (len(query.messages) + 1) * MESSAGE_TOKENS + images * IMAGE_TOKENS
+    return most if context is None else min(most, context)
+
+
+def _characters(query: Query) -> int:
+    return sum(len(message.text) for message in query.messages)
+
+
+def _pixel_steps(query: Query, spec: ModelSpec) -> int:
+    given, usual = query.options, spec.defaults
+    width = given.width or usual.width or DEFAULT_WIDTH
+    height = given.height or usual.height or DEFAULT_HEIGHT
+    return width * height * (given.steps or usual.steps or DEFAULT_STEPS)
+
+
+def _audio_ms(query: Query, spec: ModelSpec, characters: int) -> int:
+    if spec.modality is Modality.SPEECH:
+        speed = query.options.speed or spec.defaults.speed or 1.0
+        return round(characters * SPOKEN_CHARACTER_MS / min(speed, 1.0))
+    if spec.modality is Modality.TRANSCRIPTION:
+        heard = sum(isinstance(part, Audio) for turn in query.messages for part in turn.parts)
+        return heard * MAX_AUDIO_MS
+    return 0

@@ -1,0 +1,198 @@
+"""Which model answers: the catalogue, its aliases, and the first of a chain that is well.
+
+A catalogue is written in TOML::
+
+    [aliases]                           # a name → models (or other aliases), best first
+    chat = ["smollm2", "echo"]
+
+    [[models]]                          # the fields of ModelSpec
+    name = "smollm2"
+    modality = "chat"
+    backend = "llama_cpp"
+    slots = 1
+    context_tokens = 8192
+    [models.rates]                      # the fields of RateCard, micro-credits
+    output_token_micro = 20
+    [models.defaults]                   # the fields of Options
+    temperature = 0.2
+    [models.settings]                   # whatever the backend wants
+    file = "smollm2.gguf"
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+
+import msgspec
+
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.errors import BadInput, Malformed, NoModel, UnknownModel
+from mtor_kernel.protocol.query import Modality, ModelName
+
+#: What to do about a fault that msgspec finds.
+_HINTS = {
+    "missing required": "add it",
+    "unknown field": "mend its spelling or take it out",
+    "matching regex": "names are lower-case letters, digits and . _ : / -",
+}
+#: A chain may mix these: a model that sees also chats.
+_TALKING = frozenset({Modality.CHAT, Modality.VISION})
+
+
+class Catalogue(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
+    """The models that a realm knows, and the other names that stand for them.
+
+    Made by :func:`parse_catalogue` or :func:`build_catalogue`, which see to it that it makes sense.
+    """
+
+    models: tuple[ModelSpec, ...] = ()
+    #: From an alias to what it stands for, best first: models, or other aliases.
+    aliases: dict[ModelName, tuple[ModelName, ...]] = {}
+
+    @cached_property
+    def by_name(self) -> dict[str, ModelSpec]:
+        """The models by their names."""
+        return {spec.name: spec for spec in self.models}
+
+
+def build_catalogue(
+    models: Iterable[ModelSpec], aliases: Mapping[str, Iterable[str]] | None = None
+) -> Catalogue:
+    """Return the catalogue of `models` and `aliases`.
+
+    Raises
+    ------
+    BadInput
+        Two things have one name, an alias leads nowhere or back to itself, or a chain mixes models
+        that cannot stand in for each other. Says which name, and what to do.
+    """
+    chains = {name: tuple(targets) for name, targets in (aliases or {}).items()}
+    catalogue = Catalogue(tuple(models), chains)
+    seen: set[str] = set()
+    for name in [*(spec.name for spec in catalogue.models), *chains]:
+        if name in seen:
+            raise BadInput(f"The name {name!r} stands twice in the catalogue: rename one of them.")
+        seen.add(name)
+    for alias, targets in chains.items():
+        _check_chain(catalogue, alias, targets)
+    return catalogue
+
+
+def parse_catalogue(text: str) -> Catalogue:
+    """Return the catalogue that a TOML text describes.
+
+    Raises
+    ------
+    BadInput
+        It is not TOML, or no catalogue; says at which line or in which table, and what to do.
+    """
+    try:
+        written = msgspec.toml.decode(text, type=Catalogue)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"The catalogue is not right: {_place(str(error), text)}.") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Malformed(f"The catalogue is not valid TOML: {error}. Mend that line.") from None
+    return build_catalogue(written.models, written.aliases)
+
+
+def names(catalogue: Catalogue) -> tuple[str, ...]:
+    """Return every name that one may ask for, aliases first, each kind in the order written."""
+    return (*catalogue.aliases, *catalogue.by_name)
+
+
+def expand(catalogue: Catalogue, name: str) -> tuple[ModelSpec, ...]:
+    """Return the models that `name` stands for, best first, each once; empty for an unknown one."""
+    found = {leaf: catalogue.by_name[leaf] for leaf in _leaves(catalogue, name)}
+    return tuple(found.values())
+
+
+def resolve(catalogue: Catalogue, name: str, well: Callable[[str], bool]) -> ModelSpec:
+    """Return the model that shall answer a query for `name`.
+
+    A model stands for itself, well or not: who names it waits for it. Of an alias it is the first
+    model that is `well`, or else the first.
+
+    Raises
+    ------
+    UnknownModel
+        There is no such name; the sentence has those that come close.
+    NoModel
+        The name is an alias for nothing; the sentence says what to do.
+    """
+    if name in catalogue.by_name:
+        return catalogue.by_name[name]
+    chain = expand(catalogue, name)
+    if chain:
+        return next((spec for spec in chain if well(spec.name)), chain[0])
+    if name in catalogue.aliases or name == "chat":
+        raise NoModel(_nothing_serves(name))
+    close = _did_you_mean(name, names(catalogue)) or " Ask for the list of models and choose one."
+    raise UnknownModel(f"There is no model {name!r} here.{close}")
+
+
+def _leaves(catalogue: Catalogue, name: str) -> Iterator[str]:
+    if name in catalogue.by_name:
+        yield name
+    for target in catalogue.aliases.get(name, ()):
+        yield from _leaves(catalogue, target)
+
+
+def _check_chain(catalogue: Catalogue, alias: str, targets: tuple[str, ...]) -> None:
+    known = names(catalogue)
+    for target in targets:
+        if target not in known:
+            raise BadInput(
+                f"In the catalogue the alias {alias!r} names {target!r}, which is neither a model "
+                f"nor an alias: add it or take it out.{_did_you_mean(target, known)}"
+            )
+    circle = _circle(catalogue, alias, ())
+    if circle:
+        path = " → ".join(circle)
+        raise BadInput(f"In the catalogue aliases go round in a circle ({path}): take one out.")
+    kinds = {spec.modality for spec in expand(catalogue, alias)}
+    if len(kinds) > 1 and not kinds <= _TALKING:
+        mixed = ", ".join(sorted(kinds))
+        raise BadInput(
+            f"In the catalogue the alias {alias!r} mixes models for {mixed}: make one for each."
+        )
+
+
+def _circle(catalogue: Catalogue, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first way from `name` that comes back to a name on it; empty where none does."""
+    if name in path:
+        return (*path[path.index(name) :], name)
+    ways = (_circle(catalogue, target, (*path, name)) for target in catalogue.aliases.get(name, ()))
+    return next(filter(None, ways), ())
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=3)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def _nothing_serves(name: str) -> str:
+    if name == "chat":
+        return "No chat model is here yet: run `mtor pull smollm2` for the small built-in one."
+    return f"No model stands behind {name!r} yet: ask the sysop to add one to the catalogue."
+
+
+def _place(error: str, text: str) -> str:
+    """Say a validation error with the name of the table and its line, in place of a path."""
+    fault, _, path = error.partition(" - at ")
+    fault += next((f": {hint}" for sign, hint in _HINTS.items() if sign in fault), "")
+    found = re.match(r"`\$\.models\[(\d+)\]\.?([^`]*)`", path)
+    if not found:
+        where = path.strip("`").removeprefix("$").lstrip(".")
+        return f"{fault} (in {where})" if where else fault
+    number, key = int(found[1]), found[2]
+    heads = [at for at, line in enumerate(text.splitlines(), 1) if _is_model(line)]
+    line = f" that begins in line {heads[number]}" if number < len(heads) else ""
+    within = f", at {key}" if key else ""
+    return f"{fault} (in [[models]] number {number + 1}{line}{within})"
+
+
+def _is_model(line: str) -> bool:
+    return re.match(r"\s*\[\[\s*models\s*\]\]", line) is not None

@@ -1,0 +1,242 @@
+"""The ledger: double entry, append-only, in whole micro-credits.
+
+Every row of ``transfer`` moves credits from one account to another, and no row ever changes. A
+charge has two phases: :func:`hold` sets credits aside; :func:`settle` or :func:`void` ends the
+hold, once. Credits come from the account :data:`MINT`, the only one of the system's own that goes
+below zero, and charges go to :data:`HOUSE`; so the sum over all accounts is always zero.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import bindparam, literal
+
+from mtor_kernel.protocol.account import show_credits
+from mtor_kernel.protocol.errors import BadInput, InsufficientFunds, NotFound
+from mtor_kernel.storage.rows import Row
+from mtor_kernel.storage.schema import account, transfer
+from mtor_kernel.storage.selfcheck import check
+
+__all__ = [
+    "HOUSE", "MINT", "Balance", "LedgerRefused", "account_of", "balance", "check", "grant", "hold",
+    "open_account", "settle", "void",
+]  # fmt: skip
+
+MINT = "system/mint"
+HOUSE = "system/house"
+
+
+class LedgerRefused(AssertionError):
+    """The ledger was asked for what it never does: a bug, never a user's mistake."""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What an account has."""
+
+    posted_micro: int
+    held_micro: int
+    #: Whether it may go below zero.
+    unlimited: bool
+
+    @property
+    def available_micro(self) -> int:
+        """What a new hold may take, where the account is not unlimited."""
+        return self.posted_micro - self.held_micro
+
+
+_BALANCE = sa.select(account.c.posted_micro, account.c.held_micro, account.c.unlimited).where(
+    account.c.id == bindparam("of")
+)
+_OPEN = sa.insert(account).values(
+    id=bindparam("of"), posted_micro=0, held_micro=0, unlimited=bindparam("free")
+)
+_TRANSFER = sa.insert(transfer).values(pending_id=None).returning(transfer.c.id)
+#: Nothing is found where the account lacks the funds.
+_SET_ASIDE = (
+    sa.update(account)
+    .where(
+        account.c.id == bindparam("of"),
+        sa.or_(
+            account.c.unlimited,
+            account.c.posted_micro - account.c.held_micro >= bindparam("amount"),
+        ),
+    )
+    .values(held_micro=account.c.held_micro + bindparam("amount"))
+)
+#: The row that ends a hold takes from it whose it is and how much it holds.
+_END = (
+    sa.insert(transfer)
+    .from_select(
+        ["kind", "debit", "credit", "amount_micro", "held_micro", "pending_id", "query", "reason",
+         "created_at"],
+        sa.select(
+            bindparam("kind", type_=sa.String),
+            transfer.c.debit,
+            transfer.c.credit,
+            bindparam("amount", type_=sa.BigInteger),
+            -transfer.c.held_micro,
+            transfer.c.id,
+            transfer.c.query,
+            literal("", sa.Text),
+            bindparam("now", type_=sa.Double),
+        ).where(
+            transfer.c.id == bindparam("hold"),
+            transfer.c.kind == "hold",
+            transfer.c.held_micro >= bindparam("amount", type_=sa.BigInteger),
+        ),
+    )
+    .returning(transfer.c.debit, transfer.c.credit, transfer.c.held_micro)
+)  # fmt: skip
+_POST = (
+    sa.update(account)
+    .where(account.c.id.in_([bindparam("debit"), bindparam("credit")]))
+    .values(
+        posted_micro=account.c.posted_micro
+        + sa.case((account.c.id == bindparam("debit"), -bindparam("amount")),
+                  else_=bindparam("amount")),
+        held_micro=account.c.held_micro
+        + sa.case((account.c.id == bindparam("debit"), bindparam("held")), else_=0),
+    )
+)  # fmt: skip
+_RELEASE = (
+    sa.update(account)
+    .where(account.c.id == bindparam("debit"))
+    .values(held_micro=account.c.held_micro + bindparam("held"))
+)
+
+
+def account_of(person: str) -> str:
+    """Return the account of a person."""
+    return f"person/{person}"
+
+
+def open_account(conn: sa.Connection, account: str, *, unlimited: bool) -> None:
+    """Make an account with nothing in it."""
+    conn.execute(_OPEN, {"of": account, "free": unlimited})
+
+
+def balance(conn: sa.Connection, account: str) -> Balance:
+    """Return what an account has; :class:`NotFound` where there is none."""
+    row = conn.execute(_BALANCE, {"of": account}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no account {account!r}: check the name.")
+    return Balance(row.posted_micro, row.held_micro, row.unlimited)
+
+
+def grant(conn: sa.Connection, account: str, amount: int, reason: str, now: float) -> int:
+    """Move credits from the mint to an account; return the transfer's number.
+
+    A negative amount takes them back.
+
+    Raises
+    ------
+    NotFound
+        There is no such account.
+    InsufficientFunds
+        More is to be taken back than is there and not held.
+    """
+    if amount == 0:
+        raise BadInput("A grant is of more than nothing: give an amount.")
+    has = balance(conn, account)
+    if -amount > has.available_micro and amount < 0 and not has.unlimited:
+        raise _not_to_take(has, -amount)
+    debit, credit = (MINT, account) if amount > 0 else (account, MINT)
+    number = _write(conn, "grant", debit, credit, abs(amount), 0, None, reason, now)
+    told = {"debit": debit, "credit": credit, "amount": abs(amount), "held": 0}
+    conn.execute(_POST, told)
+    return number
+
+
+def hold(conn: sa.Connection, account: str, amount: int, query: str | None, now: float) -> int:
+    """Set credits aside for a query; return the hold's number.
+
+    Raises
+    ------
+    InsufficientFunds
+        The amount is more than balance − holds, and the account is not unlimited.
+    LedgerRefused
+        The amount is negative.
+    """
+    if amount < 0:
+        raise LedgerRefused(f"a hold of {amount}")
+    if conn.execute(_SET_ASIDE, {"of": account, "amount": amount}).rowcount != 1:
+        raise _insufficient(balance(conn, account), amount)
+    return _write(conn, "hold", account, HOUSE, 0, amount, query, "", now)
+
+
+def settle(conn: sa.Connection, hold_id: int, amount: int, now: float) -> None:
+    """End a hold by a charge, which goes to the house; the rest of it is free again.
+
+    Raises
+    ------
+    LedgerRefused
+        There is no such hold, it has ended, or it is smaller than the amount.
+    """
+    if amount < 0:
+        raise LedgerRefused(f"a charge of {amount}")
+    ended = _end(conn, "settle", hold_id, amount, now)
+    conn.execute(
+        _POST,
+        {"debit": ended.debit, "credit": ended.credit, "amount": amount, "held": ended.held_micro},
+    )
+
+
+def void(conn: sa.Connection, hold_id: int, now: float) -> None:
+    """End a hold without a charge; raise :class:`LedgerRefused` as :func:`settle` does."""
+    ended = _end(conn, "void", hold_id, 0, now)
+    conn.execute(_RELEASE, {"debit": ended.debit, "held": ended.held_micro})
+
+
+def _end(conn: sa.Connection, kind: str, hold_id: int, amount: int, now: float) -> Row:
+    told = {"kind": kind, "amount": amount, "hold": hold_id, "now": now}
+    try:
+        ended = conn.execute(_END, told).one_or_none()
+    except sa.exc.IntegrityError as error:
+        raise LedgerRefused(f"hold {hold_id} has ended already") from error
+    if ended is None:
+        raise LedgerRefused(f"no hold {hold_id} of at least {amount}")
+    return ended
+
+
+def _write(
+    conn: sa.Connection, kind: str, debit: str, credit: str, amount: int, held: int,
+    query: str | None, reason: str, now: float,
+) -> int:  # fmt: skip
+    row = {
+        "kind": kind,
+        "debit": debit,
+        "credit": credit,
+        "amount_micro": amount,
+        "held_micro": held,
+        "query": query,
+        "reason": reason,
+        "created_at": now,
+    }
+    return int(conn.execute(_TRANSFER, row).scalar_one())
+
+
+def _insufficient(has: Balance, amount: int) -> InsufficientFunds:
+    available = max(0, has.available_micro)
+    held = f", {show_credits(has.held_micro)} more are held for queries under way" * bool(
+        has.held_micro
+    )
+    return InsufficientFunds(
+        f"This may cost up to {show_credits(amount)} credits and you have "
+        f"{show_credits(available)}{held}: ask for fewer tokens, wait for a query to end, or ask "
+        "the sysop for a grant.",
+        rule="funds",
+        needed=amount,
+        available=available,
+    )
+
+
+def _not_to_take(has: Balance, amount: int) -> InsufficientFunds:
+    available = max(0, has.available_micro)
+    return InsufficientFunds(
+        f"{show_credits(amount)} credits cannot be taken back: {show_credits(available)} are there "
+        "and not held. Take less.",
+        rule="funds",
+        needed=amount,
+        available=available,
+    )

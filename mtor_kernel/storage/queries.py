@@ -1,0 +1,340 @@
+"""The life of a query, as it is written down: one function a step, each within one transaction.
+
+A query is born with its hold and ends with its settle or void, in the same transaction, so that
+money and stage never disagree. What an attempt brings back counts only while the query runs, in
+that attempt and that epoch; the condition is in the statement itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mtor_kernel.protocol.account import Charge
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.errors import ErrorInfo, KeyConflict
+from mtor_kernel.protocol.lifecycle import Stage, step
+from mtor_kernel.protocol.query import Answer, Audio, Image, Modality, Priority
+from mtor_kernel.protocol.quota import Quotas, Standing
+from mtor_kernel.storage import ledger, people, spending
+from mtor_kernel.storage.quotas import decode_override, standing
+from mtor_kernel.storage.records import answer, history, info, unfinished, usage
+from mtor_kernel.storage.references import refer
+from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery, Row, WaitingRow
+from mtor_kernel.storage.schema import answer as answer_table
+from mtor_kernel.storage.schema import person, query, question, quota_override
+
+__all__ = [
+    "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
+    "dispatch", "fail", "history", "info", "reclaim", "requeue", "reroute", "settle",
+    "unfinished", "usage",
+]  # fmt: skip
+
+#: The charge of a query that published nothing.
+FREE = Charge()
+#: ``decide(standing, quotas, hold_micro, tokens, now)`` returns, or raises a ``Refused``.
+Decide = Callable[[Standing, Quotas, int, int, float], None]
+
+
+def _into(finish: Stage, *starts: Stage) -> sa.Update:
+    """Return the statement that takes queries from any of `starts` to `finish`."""
+    from_ = [start for start in starts if step(start, finish)]
+    return sa.update(query).where(query.c.stage.in_(from_)).values(stage=finish)
+
+
+def _ending(finish: Stage, *starts: Stage) -> sa.Update:
+    """Return the statement that ends a query: whichever attempt, or the one that is named."""
+    attempt = bindparam("of_attempt", type_=sa.Integer)
+    epoch = bindparam("of_epoch", type_=sa.BigInteger)
+    return (
+        _into(finish, *starts)
+        .where(
+            query.c.id == bindparam("of"),
+            sa.or_(attempt.is_(None), query.c.attempt == attempt),
+            sa.or_(epoch.is_(None), query.c.epoch == epoch),
+        )
+        .values(
+            ended_at=bindparam("now"),
+            charge_micro=bindparam("charge"),
+            usage=bindparam("used"),
+            error=bindparam("because"),
+        )
+        .returning(query.c.hold_id, query.c.person, query.c.model)
+    )
+
+
+#: One row where the person is known: whether banned, the sysop's rules, the query of this key.
+_ARRIVAL = (
+    sa.select(
+        person.c.banned_at,
+        person.c.ban_reason,
+        quota_override.c.rules,
+        query.c.id,
+        query.c.body_hash,
+        query.c.hold_id,
+        query.c.model,
+        query.c.hold_micro,
+        query.c.stage,
+    )
+    .select_from(
+        person.outerjoin(quota_override, quota_override.c.subject == person.c.name).outerjoin(
+            query, sa.and_(query.c.person == person.c.name, query.c.key == bindparam("key"))
+        )
+    )
+    .where(person.c.name == bindparam("who"))
+)
+_ACCEPT = sa.insert(query).values(stage=Stage.QUEUED, attempt=0)
+_ASK = sa.insert(question)
+_DISPATCH = (
+    _into(Stage.RUNNING, Stage.QUEUED)
+    .where(query.c.id.in_(bindparam("ids", expanding=True)))
+    .values(attempt=query.c.attempt + 1, epoch=bindparam("in_epoch"), started_at=bindparam("now"))
+    .returning(
+        query.c.id,
+        query.c.attempt,
+        sa.select(question.c.body)
+        .where(question.c.query == query.c.id)
+        .scalar_subquery()
+        .label("body"),
+        query.c.person,
+        query.c.model,
+        query.c.modality,
+        query.c.hold_id,
+        query.c.hold_micro,
+        query.c.tokens,
+        query.c.created_at,
+        query.c.expires_at,
+    )
+)
+_BACK = _into(Stage.QUEUED, Stage.RUNNING).values(epoch=None, started_at=None)
+_REQUEUE = _BACK.where(
+    query.c.id == bindparam("of"),
+    query.c.attempt == bindparam("of_attempt"),
+    query.c.epoch == bindparam("of_epoch"),
+)
+_RECLAIM = _BACK.where(query.c.ended_at.is_(None), query.c.epoch < bindparam("in_epoch"))
+_REROUTE = (
+    sa.update(query)
+    .where(query.c.id == bindparam("of"), query.c.stage == Stage.QUEUED)
+    .values(model=bindparam("to"))
+)
+_SETTLE = _ending(Stage.SETTLED, Stage.RUNNING)
+_FAIL = _ending(Stage.FAILED, Stage.QUEUED, Stage.RUNNING)
+_CANCEL = _ending(Stage.CANCELLED, Stage.QUEUED, Stage.RUNNING)
+_ANSWER = sa.insert(answer_table)
+#: By the ledger's number: the order in which they were accepted, whatever the clock did.
+_WAITING = (
+    sa.select(
+        query.c.id, query.c.person, query.c.asked, query.c.model, query.c.modality,
+        query.c.priority, query.c.tokens, query.c.created_at, query.c.expires_at, query.c.attempt,
+        query.c.hold_id, query.c.hold_micro,
+    )
+    .where(query.c.ended_at.is_(None), query.c.stage == Stage.QUEUED)
+    .order_by(query.c.hold_id)
+)  # fmt: skip
+
+
+def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -> Accepted:
+    """Write a query down with its hold, or return the one that the same key named before.
+
+    `quotas` are those of the person's role; what a sysop has set for the person goes before them.
+
+    Raises
+    ------
+    KeyConflict
+        The key names another query.
+    Banned
+        The person is.
+    Refused
+        `decide` said no, or :class:`InsufficientFunds`.
+    NotFound
+        It names a blob that the person does not keep.
+    LookupError
+        Nobody has made the person known: :func:`people.ensure` comes first.
+    """
+    found = conn.execute(_ARRIVAL, {"who": new.user, "key": new.key}).one_or_none()
+    if found is None:
+        raise LookupError(f"{new.user!r} is not known here")
+    if found.id is not None:
+        return _repeated(found, new)
+    if found.banned_at is not None:
+        raise people.banned(found.ban_reason)
+    rules = decode_override(found.rules) or quotas
+    used = standing(conn, new.user, rules, new.created_at)
+    decide(used, rules, new.hold_micro, new.tokens, new.created_at)
+    return _write(conn, new)
+
+
+def _repeated(found: Row, new: NewQuery) -> Accepted:
+    if found.body_hash != new.body_hash:
+        raise KeyConflict(
+            f"The key {new.key!r} was used for another query: use a new key for each query."
+        )
+    return Accepted(
+        found.id, found.hold_id, found.model, found.hold_micro, True, Stage(found.stage)
+    )
+
+
+def _write(conn: sa.Connection, new: NewQuery) -> Accepted:
+    of = ledger.account_of(new.user)
+    hold_id = ledger.hold(conn, of, new.hold_micro, new.id, new.created_at)
+    row = {
+        "id": new.id,
+        "person": new.user,
+        "key": new.key,
+        "body_hash": new.body_hash,
+        "asked": new.asked,
+        "model": new.model,
+        "modality": new.modality,
+        "priority": new.priority,
+        "prompt": new.prompt,
+        "tokens": new.tokens,
+        "hold_id": hold_id,
+        "hold_micro": new.hold_micro,
+        "created_at": new.created_at,
+        "expires_at": new.expires_at,
+    }
+    conn.execute(_ACCEPT, row)
+    conn.execute(_ASK, {"query": new.id, "body": new.body})
+    if new.blobs:
+        refer(conn, new.id, new.user, new.blobs)
+    return Accepted(new.id, hold_id, new.model, new.hold_micro)
+
+
+def dispatch(conn: sa.Connection, ids: Iterable[str], epoch: int, now: float) -> list[Dispatched]:
+    """Begin the next attempt of each query that is still queued; the others are left out."""
+    wanted = list(ids)
+    rows = conn.execute(_DISPATCH, {"ids": wanted, "in_epoch": epoch, "now": now})
+    begun = {row.id: _begun(row) for row in rows}
+    return [begun[query] for query in wanted if query in begun]
+
+
+def requeue(conn: sa.Connection, id: str, attempt: int, epoch: int, now: float) -> bool:
+    """Put a query whose attempt is over back on the line; false where that attempt does not run."""
+    told = {"of": id, "of_attempt": attempt, "of_epoch": epoch}
+    return conn.execute(_REQUEUE, told).rowcount == 1
+
+
+def reroute(conn: sa.Connection, id: str, model: str, now: float) -> bool:
+    """Have a waiting query wait in another model's lane; false where it does not wait."""
+    return conn.execute(_REROUTE, {"of": id, "to": model}).rowcount == 1
+
+
+def settle(
+    conn: sa.Connection, id: str, attempt: int, epoch: int, answer: Answer, charge: Charge,
+    now: float,
+) -> bool:  # fmt: skip
+    """End a query with an answer and its charge; false, and nothing, for a stale attempt.
+
+    Raises
+    ------
+    LedgerRefused
+        The charge is above the hold.
+    """
+    ended = _end(conn, _SETTLE, id, attempt, epoch, now, charge=charge)
+    if ended is None:
+        return False
+    _keep(conn, id, ended.person, answer)
+    _charge(conn, ended, charge, now)
+    return True
+
+
+def fail(
+    conn: sa.Connection, id: str, error: ErrorInfo, now: float, *,
+    attempt: int | None = None, epoch: int | None = None,
+) -> bool:  # fmt: skip
+    """End a query without answer or charge; false where it had ended, or for a stale attempt."""
+    ended = _end(conn, _FAIL, id, attempt, epoch, now, error=error)
+    if ended is None:
+        return False
+    ledger.void(conn, ended.hold_id, now)
+    return True
+
+
+def cancel(
+    conn: sa.Connection, id: str, now: float, *, answer: Answer | None = None,
+    charge: Charge = FREE, attempt: int | None = None, epoch: int | None = None,
+) -> bool:  # fmt: skip
+    """End a query by its owner's wish, with what was published of an answer, and its charge.
+
+    False where it had ended, or for a stale attempt.
+    """
+    ended = _end(conn, _CANCEL, id, attempt, epoch, now, charge=charge)
+    if ended is None:
+        return False
+    if answer is not None and answer.parts:
+        _keep(conn, id, ended.person, answer)
+    if charge.amount_micro:
+        _charge(conn, ended, charge, now)
+    else:
+        ledger.void(conn, ended.hold_id, now)
+    return True
+
+
+def reclaim(conn: sa.Connection, epoch: int, now: float) -> list[WaitingRow]:
+    """Put what ran in older epochs back on the line; return the whole line, oldest first."""
+    conn.execute(_RECLAIM, {"in_epoch": epoch})
+    return [_waiting(row) for row in conn.execute(_WAITING)]
+
+
+def _begun(row: Row) -> Dispatched:
+    return Dispatched(
+        id=row.id,
+        attempt=row.attempt,
+        body=row.body,
+        user=row.person,
+        model=row.model,
+        modality=Modality(row.modality),
+        hold_id=row.hold_id,
+        hold_micro=row.hold_micro,
+        tokens=row.tokens,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _waiting(row: Row) -> WaitingRow:
+    return WaitingRow(
+        id=row.id,
+        user=row.person,
+        asked=row.asked,
+        model=row.model,
+        modality=Modality(row.modality),
+        priority=Priority(row.priority),
+        tokens=row.tokens,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        attempt=row.attempt,
+        hold_id=row.hold_id,
+        hold_micro=row.hold_micro,
+    )
+
+
+def _end(
+    conn: sa.Connection, statement: sa.Update, id: str, attempt: int | None, epoch: int | None,
+    now: float, *, charge: Charge | None = None, error: ErrorInfo | None = None,
+) -> Row | None:  # fmt: skip
+    told = {
+        "of": id,
+        "of_attempt": attempt,
+        "of_epoch": epoch,
+        "now": now,
+        "charge": None if charge is None else charge.amount_micro,
+        "used": None if charge is None else encode(charge.usage).decode(),
+        "because": None if error is None else encode(error).decode(),
+    }
+    return conn.execute(statement, told).one_or_none()
+
+
+def _charge(conn: sa.Connection, ended: Row, charge: Charge, now: float) -> None:
+    ledger.settle(conn, ended.hold_id, charge.amount_micro, now)
+    spending.add(conn, ended.person, ended.model, charge, now)
+
+
+def _keep(conn: sa.Connection, id: str, owner: str, answer: Answer) -> None:
+    conn.execute(_ANSWER, {"query": id, "body": encode(answer)})
+    blobs = frozenset(part.blob for part in answer.parts if isinstance(part, Image | Audio))
+    if blobs:
+        refer(conn, id, owner, blobs, strict=False)

@@ -1,0 +1,114 @@
+"""How much of each rule a person has used, and the rules that a sysop has set for one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import bindparam, func
+
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.lifecycle import Stage
+from mtor_kernel.protocol.quota import Quotas, Standing, Use
+from mtor_kernel.storage.schema import blob, query, quota_override, usage
+
+#: The window of ``queries_per_minute``, in seconds.
+MINUTE = 60.0
+
+
+def _sum(column: sa.ColumnElement[int], *where: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.select(func.coalesce(func.sum(column), 0)).where(*where).scalar_subquery()
+
+
+def _count(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.select(func.count()).select_from(query).where(*where).scalar_subquery()
+
+
+_WHO = bindparam("who", type_=sa.String)
+# `ended_at IS NULL` is said in full each time: it is what the small index of open queries asks for.
+_OPEN = (query.c.person == _WHO, query.c.ended_at.is_(None))
+_RECENT = (query.c.person == _WHO, query.c.created_at > bindparam("minute_ago", type_=sa.Double))
+_TODAY = (usage.c.person == _WHO, usage.c.day == bindparam("today", type_=sa.String))
+_MONTH = (usage.c.person == _WHO, usage.c.day >= bindparam("first", type_=sa.String))
+
+#: What each rule has used: what has ended, and the worst case of what has not.
+_USED: Mapping[str, sa.ColumnElement[Any]] = {
+    "queries_per_minute": _count(*_RECENT),
+    "tokens_per_day": _sum(usage.c.input_tokens + usage.c.output_tokens, *_TODAY)
+    + _sum(query.c.tokens, *_OPEN),
+    "credits_per_day_micro": _sum(usage.c.charge_micro, *_TODAY) + _sum(query.c.hold_micro, *_OPEN),
+    "credits_per_month_micro": _sum(usage.c.charge_micro, *_MONTH)
+    + _sum(query.c.hold_micro, *_OPEN),
+    "running": _count(*_OPEN, query.c.stage == Stage.RUNNING),
+    "waiting": _count(*_OPEN, query.c.stage == Stage.QUEUED),
+    "blob_bytes": _sum(blob.c.size_bytes, blob.c.person == _WHO),
+}
+_OLDEST = sa.select(func.min(query.c.created_at)).where(*_RECENT).scalar_subquery()
+
+_GET = sa.select(quota_override.c.rules).where(quota_override.c.subject == bindparam("of"))
+_UPDATE = (
+    sa.update(quota_override)
+    .where(quota_override.c.subject == bindparam("of"))
+    .values(rules=bindparam("to"))
+)
+_INSERT = sa.insert(quota_override).values(subject=bindparam("of"), rules=bindparam("to"))
+_DELETE = sa.delete(quota_override).where(quota_override.c.subject == bindparam("of"))
+
+
+def standing(conn: sa.Connection, user: str, quotas: Quotas, now: float) -> Standing:
+    """Return how much of each rule that `quotas` sets this person has used, and nothing else."""
+    rules = tuple(name for name in quotas.__struct_fields__ if getattr(quotas, name) is not None)
+    if not rules:
+        return Standing()
+    today = datetime.fromtimestamp(now, UTC)
+    told = {
+        "who": user,
+        "minute_ago": now - MINUTE,
+        "today": f"{today:%Y-%m-%d}",
+        "first": f"{today:%Y-%m}-01",
+    }
+    row = conn.execute(_statement(rules), told).one()._mapping
+    return Standing({rule: Use(int(row[rule]), _resets_at(rule, row, today)) for rule in rules})
+
+
+@cache
+def _statement(rules: tuple[str, ...]) -> sa.Select[Any]:
+    columns = [_USED[rule].label(rule) for rule in rules]
+    if "queries_per_minute" in rules:
+        columns.append(_OLDEST.label("oldest"))
+    return sa.select(*columns)
+
+
+def _resets_at(rule: str, row: Mapping[Any, Any], now: datetime) -> float | None:
+    if rule == "queries_per_minute":
+        return None if row["oldest"] is None else float(row["oldest"]) + MINUTE
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if rule.endswith("_per_day") or "_per_day_" in rule:
+        return (midnight + timedelta(days=1)).timestamp()
+    if "_per_month" in rule:
+        return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1).timestamp()
+    return None
+
+
+def set_override(conn: sa.Connection, subject: str, quotas: Quotas | None) -> None:
+    """Have these rules hold for one person in place of their role's; ``None``: the role's again."""
+    if quotas is None:
+        conn.execute(_DELETE, {"of": subject})
+        return
+    told = {"of": subject, "to": encode(quotas).decode()}
+    if conn.execute(_UPDATE, told).rowcount == 0:
+        conn.execute(_INSERT, told)
+
+
+def get_override(conn: sa.Connection, subject: str) -> Quotas | None:
+    """Return the rules that a sysop has set for one person, if any."""
+    return decode_override(conn.execute(_GET, {"of": subject}).scalar_one_or_none())
+
+
+def decode_override(rules: str | None) -> Quotas | None:
+    """Return the rules that a row of ``quota_override`` holds."""
+    return None if rules is None else msgspec.json.decode(rules, type=Quotas)

@@ -1,0 +1,74 @@
+"""What people have spent: a sum a person, day (UTC) and model, kept as queries are charged."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mtor_kernel.protocol.account import Charge
+from mtor_kernel.protocol.views import UsageRow
+from mtor_kernel.storage.schema import usage
+
+_ADD = (
+    sa.update(usage)
+    .where(
+        usage.c.person == bindparam("who"),
+        usage.c.day == bindparam("on"),
+        usage.c.model == bindparam("of"),
+    )
+    .values(
+        queries=usage.c.queries + 1,
+        charge_micro=usage.c.charge_micro + bindparam("charge"),
+        input_tokens=usage.c.input_tokens + bindparam("tokens_in"),
+        output_tokens=usage.c.output_tokens + bindparam("tokens_out"),
+    )
+)
+_FIRST = sa.insert(usage).values(
+    person=bindparam("who"),
+    day=bindparam("on"),
+    model=bindparam("of"),
+    queries=1,
+    charge_micro=bindparam("charge"),
+    input_tokens=bindparam("tokens_in"),
+    output_tokens=bindparam("tokens_out"),
+)
+_SINCE = (
+    sa.select(usage)
+    .where(usage.c.person == bindparam("who"), usage.c.day >= bindparam("since"))
+    .order_by(usage.c.day.desc(), usage.c.model)
+)
+
+
+def day_of(now: float) -> str:
+    """Return the day of a time, in UTC.
+
+    >>> day_of(0.0)
+    '1970-01-01'
+    """
+    return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+
+
+def add(conn: sa.Connection, person: str, model: str, charge: Charge, now: float) -> None:
+    """Count one charged query."""
+    told = {
+        "who": person,
+        "on": day_of(now),
+        "of": model,
+        "charge": charge.amount_micro,
+        "tokens_in": charge.usage.input_tokens,
+        "tokens_out": charge.usage.output_tokens,
+    }
+    if conn.execute(_ADD, told).rowcount == 0:
+        conn.execute(_FIRST, told)
+
+
+def since(conn: sa.Connection, person: str, then: float) -> list[UsageRow]:
+    """Return what a person has spent from the day of `then` on, newest day first."""
+    return [
+        UsageRow(
+            row.day, row.model, row.queries, row.charge_micro, row.input_tokens, row.output_tokens
+        )
+        for row in conn.execute(_SINCE, {"who": person, "since": day_of(then)})
+    ]

@@ -1,0 +1,42 @@
+"""What tests of the workers share: a gateway to link to, a worker without Dask, and real weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dask_workers.discovery import discover
+from dask_workers.runtime import Runtime
+from dask_workers.weights import pull
+from mtor_kernel.protocol.backend import ModelSpec
+from tests.dask_workers.gateway_double import GatewayDouble
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayDouble]:
+    with GatewayDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def make_worker() -> Iterator[Callable[..., Runtime]]:
+    """Makes workers that serve some models, with no Dask around them."""
+    made: list[Runtime] = []
+
+    def make(*specs: ModelSpec, name: str = "w1") -> Runtime:
+        runtime = Runtime(name, threads=8)
+        runtime.serve(discover(specs))
+        made.append(runtime)
+        return runtime
+
+    yield make
+    for runtime in made:
+        runtime.close("the test is over")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The real weights, kept where `make` keeps them: a second run fetches nothing."""
+    return pull("smollm2")

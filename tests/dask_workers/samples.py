@@ -1,0 +1,56 @@
+"""Models, queries and tasks as the tests of the workers need them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from mtor_kernel.protocol.account import RateCard
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.query import Modality, Query
+from mtor_kernel.protocol.task import Task
+
+_numbers = itertools.count(1)
+
+SMOLLM2 = ModelSpec(
+    "smollm2",
+    Modality.CHAT,
+    "llama_cpp",
+    RateCard(free=True),
+    context_tokens=2048,
+    settings={"weights": "smollm2"},
+)
+
+
+def echo(
+    name: str = "echo", *, slots: int = 4, preload: bool = False, **settings: Any
+) -> ModelSpec:
+    """An echo with these settings."""
+    return ModelSpec(
+        name,
+        Modality.CHAT,
+        "echo",
+        RateCard(free=True),
+        slots=slots,
+        preload=preload,
+        settings=settings,
+    )
+
+
+def new_query_id() -> str:
+    return f"{next(_numbers):032x}"
+
+
+def task(
+    spec: ModelSpec,
+    prompt: str = "to be or not to be",
+    *,
+    query: str = "",
+    attempt: int = 1,
+    epoch: int = 1,
+    **options: Any,
+) -> Task:
+    """One attempt to answer one prompt."""
+    ref = AttemptRef(query or new_query_id(), attempt, epoch)
+    return Task(ref, spec, Query.ask(prompt, spec.name, **options))

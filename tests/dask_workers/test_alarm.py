@@ -1,0 +1,46 @@
+"""One thread calls back at the right time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from queue import Queue
+
+import pytest
+
+from dask_workers.alarm import Alarm
+
+
+@pytest.fixture
+def alarm() -> Iterator[Alarm]:
+    alarm = Alarm("test-alarm")
+    yield alarm
+    alarm.close()
+
+
+def test_actions_come_in_the_order_of_their_times(alarm: Alarm) -> None:
+    told: Queue[str] = Queue()
+    now = time.monotonic()
+    alarm.at(now + 0.05, lambda: told.put("second"))
+    alarm.at(now + 0.01, lambda: told.put("first"))
+    assert [told.get(timeout=5), told.get(timeout=5)] == ["first", "second"]
+    assert time.monotonic() - now >= 0.05
+
+
+def test_an_action_that_fails_does_not_stop_the_next(alarm: Alarm) -> None:
+    done = threading.Event()
+    alarm.at(0, lambda: 1 // 0)
+    alarm.at(0, done.set)
+    assert done.wait(5)
+
+
+def test_a_closed_one_calls_nobody_and_its_thread_ends(alarm: Alarm) -> None:
+    done = threading.Event()
+    alarm.at(time.monotonic() + 60, done.set)
+    (thread,) = [one for one in threading.enumerate() if one.name == "test-alarm"]
+    alarm.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    alarm.at(0, done.set)
+    assert not done.is_set()

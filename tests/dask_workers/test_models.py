@@ -1,0 +1,134 @@
+"""A model lies in memory while it is of use, and is never taken from under whoever uses it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pytest
+
+from dask_workers.models import Model, Models
+from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
+from mtor_kernel.protocol.errors import NoModel
+from mtor_kernel.protocol.query import Modality, Query
+from tests.dask_workers.samples import echo
+
+
+class Weighing:
+    """A backend that knows whether it is loaded."""
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({Modality.CHAT})
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.loads = 0
+        self.in_memory = False
+        self.broken = False
+
+    def missing(self) -> str:
+        return ""
+
+    def load(self) -> None:
+        if self.broken:
+            raise RuntimeError("the secret token is 42")
+        self.loads += 1
+        self.in_memory = True
+
+    def unload(self) -> None:
+        self.in_memory = False
+
+    def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def backend() -> Weighing:
+    return Weighing(echo())
+
+
+@pytest.fixture
+def model(backend: Weighing) -> Model:
+    return Model(echo(), backend, lambda: None)
+
+
+def test_it_is_loaded_once_and_stays(model: Model, backend: Weighing) -> None:
+    for _ in range(2):
+        with model.in_use():
+            assert backend.in_memory
+    assert backend.loads == 1
+    assert model.loaded
+
+
+def test_two_at_once_load_it_once(model: Model, backend: Weighing) -> None:
+    together = threading.Barrier(2)
+
+    def use() -> None:
+        together.wait()
+        with model.in_use():
+            pass
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert backend.loads == 1
+
+
+def test_it_leaves_when_its_last_user_is_gone(model: Model, backend: Weighing) -> None:
+    with model.in_use():
+        model.unload()
+        assert backend.in_memory
+    assert not backend.in_memory
+    assert not model.loaded
+
+
+def test_running_out_of_memory_frees_it(model: Model, backend: Weighing) -> None:
+    with pytest.raises(MemoryError), model.in_use():
+        raise MemoryError
+    assert not backend.in_memory
+
+
+def test_another_error_leaves_it_where_it_is(model: Model, backend: Weighing) -> None:
+    with pytest.raises(RuntimeError), model.in_use():
+        raise RuntimeError
+    assert backend.in_memory
+
+
+def test_a_failed_load_is_its_trouble_until_it_succeeds_and_tells_no_secret(
+    model: Model, backend: Weighing
+) -> None:
+    backend.broken = True
+    with pytest.raises(RuntimeError):
+        model.load()
+    assert "RuntimeError" in model.trouble
+    assert "42" not in model.trouble
+    backend.broken = False
+    model.load()
+    assert model.trouble == ""
+
+
+def test_a_new_catalogue_keeps_what_has_not_changed_and_frees_the_rest() -> None:
+    changes: list[bool] = []
+    models = Models(lambda: changes.append(True))
+    specs = [echo("stays"), echo("changes"), echo("goes")]
+    backends = {spec.name: Weighing(spec) for spec in specs}
+    models.serve([(spec, backends[spec.name]) for spec in specs])
+    for model in models.all():
+        model.load()
+    changed = echo("changes", text="new")
+    models.serve([(specs[0], Weighing(specs[0])), (changed, Weighing(changed))])
+    assert backends["stays"].in_memory
+    assert models.get("stays").backend is backends["stays"]
+    assert not backends["changes"].in_memory
+    assert not backends["goes"].in_memory
+    assert not models.get("changes").loaded
+    with pytest.raises(NoModel):
+        models.get("goes")
+
+
+def test_a_draining_worker_has_no_slots() -> None:
+    models = Models(lambda: None)
+    models.serve([(echo(slots=3), Weighing(echo()))])
+    assert [one.slots for one in models.served()] == [3]
+    assert [one.slots for one in models.served(draining=True)] == [0]

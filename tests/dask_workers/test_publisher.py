@@ -1,0 +1,126 @@
+"""What an attempt says goes out soon, in order and without a gap, whatever becomes of the link."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from dask_workers.alarm import Alarm
+from dask_workers.publisher import CHUNK_CHARACTERS, Publisher
+from mtor_kernel.protocol.backend import Delta
+from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, units
+from mtor_kernel.protocol.query import Data, Text
+
+REF = AttemptRef("a" * 32, 1, 1)
+
+
+class Tape:
+    """A wire that keeps what it is given, on the connection that is open."""
+
+    def __init__(self) -> None:
+        self.connection = 1
+        self.sent: list[tuple[int, WorkerChunk]] = []
+        self.news = threading.Condition()
+
+    def send(self, ngram: WorkerNGram, connection: int) -> bool:
+        if connection != self.connection or not connection:
+            return False
+        assert isinstance(ngram, WorkerChunk)
+        with self.news:
+            self.sent.append((connection, ngram))
+            self.news.notify_all()
+        return True
+
+    def wait_for(self, count: int) -> list[WorkerChunk]:
+        with self.news:
+            assert self.news.wait_for(lambda: len(self.sent) >= count, 5), self.sent
+            return [chunk for _, chunk in self.sent]
+
+
+@pytest.fixture
+def tape() -> Tape:
+    return Tape()
+
+
+@pytest.fixture
+def publisher(tape: Tape) -> Iterator[Publisher]:
+    alarm = Alarm()
+    yield Publisher(REF, tape, alarm)
+    alarm.close()
+
+
+def test_the_first_goes_at_once_and_what_follows_is_joined(
+    publisher: Publisher, tape: Tape
+) -> None:
+    publisher.publish(Delta("a"))
+    assert [chunk.text for _, chunk in tape.sent] == ["a"]
+    for letter in "bcd":
+        publisher.publish(Delta(letter))
+    chunks = tape.wait_for(2)
+    assert "".join(chunk.text for chunk in chunks) == "abcd"
+    assert [chunk.seq for chunk in chunks] == [0, 1]
+
+
+def test_much_text_does_not_wait(publisher: Publisher, tape: Tape) -> None:
+    publisher.publish(Delta("a"))
+    publisher.publish(Delta("b" * 2000))
+    assert [len(chunk.text) for _, chunk in tape.sent] == [1, 2000]
+
+
+def test_long_text_is_split_and_its_positions_count_characters(
+    publisher: Publisher, tape: Tape
+) -> None:
+    publisher.publish(Delta("😀" * (CHUNK_CHARACTERS + 10)))
+    chunks = [chunk for _, chunk in tape.sent]
+    assert [(chunk.seq, len(chunk.text)) for chunk in chunks] == [
+        (0, CHUNK_CHARACTERS),
+        (CHUNK_CHARACTERS, 10),
+    ]
+
+
+def test_another_part_is_one_unit_and_flushes_the_words_before_it(
+    publisher: Publisher, tape: Tape
+) -> None:
+    publisher.publish(Delta("ab"))
+    publisher.publish(Delta("c", Data([1])))
+    publisher.publish(Delta("d"))
+    publisher.flush()
+    position = 0
+    for _, chunk in tape.sent:
+        assert chunk.seq == position
+        position += units(chunk.text, chunk.part)
+    assert position == 5
+    assert publisher.parts() == (Text("abc"), Data([1]), Text("d"))
+
+
+def test_a_new_connection_hears_everything_from_the_beginning(
+    publisher: Publisher, tape: Tape
+) -> None:
+    publisher.publish(Delta("one "))
+    tape.connection = 0
+    publisher.publish(Delta("two "))
+    publisher.flush()
+    tape.connection = 2
+    publisher.flush()
+    again = [chunk for connection, chunk in tape.sent if connection == 2]
+    assert [(chunk.seq, chunk.text) for chunk in again] == [(0, "one two ")]
+
+
+def test_without_a_link_nobody_waits_and_the_answer_is_whole(
+    publisher: Publisher, tape: Tape
+) -> None:
+    tape.connection = 0
+    for _ in range(100):
+        publisher.publish(Delta("word ", tokens=1))
+    assert publisher.parts() == (Text("word " * 100),)
+    assert publisher.tokens == 100
+    assert not tape.sent
+
+
+def test_text_that_cannot_travel_is_refused(publisher: Publisher, tape: Tape) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        publisher.publish(Delta("\ud83d"))
+    assert publisher.parts() == ()
+    assert not tape.sent

@@ -1,0 +1,146 @@
+"""An attempt always comes back as an outcome, and as one that keeps its secrets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dask_workers.runtime import Runtime
+from dask_workers.tasks import carry, parse_key, run_query, task_key
+from mtor_kernel.protocol.codec import decode, encode
+from mtor_kernel.protocol.errors import Malformed
+from mtor_kernel.protocol.ngram import Stop, WorkerChunk
+from mtor_kernel.protocol.query import Text
+from mtor_kernel.protocol.task import Outcome
+from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
+from tests.dask_workers.samples import echo, new_query_id, task
+
+MakeWorker = Callable[..., Runtime]
+
+
+def test_an_answer_without_any_link_is_whole(make_worker: MakeWorker) -> None:
+    spec = echo(chunks=3)
+    outcome = carry(task(spec, "a b c"), make_worker(spec))
+    assert outcome.parts == (Text("a b c "),)
+    assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (3, 3)
+    assert outcome.error is None
+    assert not outcome.cancelled
+
+
+def test_the_time_it_took_is_measured(make_worker: MakeWorker) -> None:
+    spec = echo(delay=0.05)
+    assert carry(task(spec), make_worker(spec)).usage.compute_ms >= 50
+
+
+def test_a_backend_that_raises_is_a_failed_backend_without_its_words(
+    make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = echo(chunks=3, fail=True, fail_after=1)
+    with caplog.at_level(logging.ERROR):
+        outcome = carry(task(spec, "a b c"), make_worker(spec))
+    assert outcome.error is not None
+    assert outcome.error.code == "backend_failed"
+    assert "RuntimeError" in outcome.error.message
+    assert "told to fail" not in outcome.error.message
+    assert outcome.retryable
+    assert outcome.parts == (Text("a "),)
+    assert "told to fail" in caplog.text
+
+
+def test_running_out_of_memory_frees_the_model_and_the_worker_lives(
+    make_worker: MakeWorker,
+) -> None:
+    spec = echo(memory_error=True, fail_first=1)
+    worker = make_worker(spec)
+    outcome = carry(task(spec), worker)
+    assert outcome.error is not None
+    assert outcome.error.code == "resource_exhausted"
+    assert not worker.models.get("echo").loaded
+    assert carry(task(spec), worker).error is None
+
+
+def test_an_error_of_the_realm_keeps_its_code(make_worker: MakeWorker) -> None:
+    outcome = carry(task(echo("another")), make_worker(echo()))
+    assert outcome.error is not None
+    assert outcome.error.code == "no_model"
+    assert outcome.retryable
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_query(make_worker: MakeWorker) -> None:
+    spec = echo(fail_load=True)
+    worker = make_worker(spec)
+    outcome = carry(task(spec), worker)
+    assert outcome.error is not None
+    assert outcome.error.code == "backend_failed"
+    assert worker.models.get("echo").trouble
+
+
+def test_a_cancelled_attempt_is_charged_for_what_was_published(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(chunks=1000, rate=100.0)
+    worker = make_worker(spec)
+    worker.connect(gateway.url, TOKEN)
+    job = task(spec, "a b c")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(carry, job, worker)
+        gateway.wait_for(WorkerChunk, 3)
+        gateway.say(Stop(job.attempt.query, 1))
+        outcome = running.result(1)
+    assert outcome.cancelled
+    assert outcome.error is None
+    (answer,) = outcome.parts
+    assert isinstance(answer, Text)
+    assert outcome.usage.output_tokens == len(answer.text.split()) >= 3
+    assert outcome.usage.estimated
+
+
+def test_a_newer_attempt_ends_the_older_one_as_lost(make_worker: MakeWorker) -> None:
+    spec, query = echo(chunks=1000, rate=50.0), new_query_id()
+    worker = make_worker(spec, echo("quick"))
+    with ThreadPoolExecutor() as pool:
+        old = pool.submit(carry, task(spec, query=query), worker)
+        while not worker.attempts.all():
+            assert not old.done()
+        new = carry(task(echo("quick"), query=query, attempt=2), worker)
+        outcome = old.result(1)
+    assert new.error is None
+    assert outcome.error is not None
+    assert outcome.error.code == "worker_lost"
+    assert outcome.retryable
+
+
+def test_an_attempt_that_breaks_off_is_not_an_answer(make_worker: MakeWorker) -> None:
+    spec = echo(hang=True)
+    worker = make_worker(spec)
+    job = task(spec)
+    worker.attempts.cancel(job.attempt.query, 1, "the worker is closing")
+    outcome = carry(job, worker)
+    assert outcome.error is not None
+    assert outcome.error.code == "worker_lost"
+
+
+def test_a_payload_that_is_no_task_but_names_an_attempt_gets_an_outcome() -> None:
+    job = task(echo())
+    payload = encode({"attempt": job.attempt, "model": 5, "query": []})
+    outcome = decode(run_query(payload), Outcome)
+    assert outcome.attempt == job.attempt
+    assert outcome.error is not None
+    assert outcome.error.code == "malformed"
+    assert not outcome.retryable
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b'{"attempt":{"query":"x"}}'])
+def test_a_payload_that_names_nothing_is_malformed(payload: bytes) -> None:
+    with pytest.raises(Malformed):
+        run_query(payload)
+
+
+def test_a_key_names_its_attempt() -> None:
+    query = new_query_id()
+    assert parse_key(task_key(query, 12)) == (query, 12)
+    assert parse_key("inc-5") is None
+    assert parse_key(("tuple", 1)) is None

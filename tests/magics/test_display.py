@@ -1,0 +1,138 @@
+"""Where an answer appears."""
+
+import io
+from typing import Any
+
+from mtor_kernel.client import Reply
+from mtor_kernel.magics.bundle import ANSWER_MIME, bundle, reply_bundle
+from mtor_kernel.magics.display import MOST_UPDATES, CellDisplay, Tail, TerminalDisplay
+from mtor_kernel.magics.story import Story
+from mtor_kernel.protocol.account import Charge, Usage
+from mtor_kernel.protocol.ngram import Chunk
+from mtor_kernel.protocol.query import Text
+
+Q = "0" * 32
+REPLY = Reply(
+    text="**Honey**",
+    parts=(Text("**Honey**"),),
+    model="smollm2",
+    charge=Charge(1234, Usage(input_tokens=4, output_tokens=20)),
+    finish_reason="stop",
+    seconds=3.2,
+    running_seconds=3.1,
+    query=Q,
+    attempts=1,
+)
+
+
+class Screen:
+    """A front end that keeps what was shown, and a clock to be moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.shown: list[tuple[dict[str, Any], str, bool]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def publish(self, data: dict[str, Any], display_id: str, update: bool) -> None:
+        self.shown.append((data, display_id, update))
+
+
+def display_on(screen: Screen) -> CellDisplay:
+    return CellDisplay(screen.publish, screen.clock)
+
+
+def say(story: Story, words: str) -> Story:
+    seq = len(story.text)
+    story.hear(Chunk(Q, 1, seq, seq + len(words), words))
+    return story
+
+
+def test_every_update_has_the_same_id_and_carries_everything() -> None:
+    screen, story = Screen(), Story()
+    display = display_on(screen)
+    for word in ("What ", "do ", "bees ", "make?"):
+        display.show(say(story, word))
+        screen.now += 1
+    display.finish(reply_bundle(REPLY))
+    assert {shown[1] for shown in screen.shown} == {display.id}
+    assert [shown[2] for shown in screen.shown] == [False, True, True, True, True]
+    assert screen.shown[3][0]["text/plain"].startswith("What do bees make?")
+
+
+def test_updates_are_coalesced_and_none_is_lost() -> None:
+    screen, story = Screen(), Story()
+    display = display_on(screen)
+    for _ in range(300):
+        display.show(say(story, "x"))
+        screen.now += 0.01
+    assert len(screen.shown) <= 3 * MOST_UPDATES + 1
+    due = display.due_seconds()
+    assert due is not None
+    screen.now += due
+    display.show(story)
+    assert screen.shown[-1][0]["text/plain"].startswith("x" * 300)
+    assert display.due_seconds() is None
+
+
+def test_a_long_text_is_sent_less_often() -> None:
+    screen = Screen()
+    display = display_on(screen)
+    story = say(Story(), "word " * 50_000)
+    for _ in range(100):
+        display.show(story)
+        screen.now += 0.1
+    sent = sum(len(part) for data, *_ in screen.shown for part in data.values())
+    assert sent / 10 < 400_000
+
+
+def test_the_last_word_is_shown_at_once() -> None:
+    screen = Screen()
+    display = display_on(screen)
+    display.show(say(Story(), "x"))
+    display.finish(reply_bundle(REPLY))
+    assert screen.shown[-1][0]["text/plain"].startswith("**Honey**")
+
+
+def test_plain_text_comes_first_and_html_is_safe() -> None:
+    made = bundle("<script>alert(1)</script>", "a <b> line")
+    assert list(made) == ["text/plain", "text/html"]
+    assert "<script>" not in made["text/html"]
+    assert "<b>" not in made["text/html"]
+
+
+def test_an_answer_ends_with_one_quiet_line_and_its_figures() -> None:
+    made = reply_bundle(REPLY)
+    line = "smollm2 · 24 tokens · 3.2 s · 0.00123 credits"
+    assert made["text/plain"] == f"**Honey**\n\n{line}"
+    assert made["text/html"].endswith(f"{line}</div></div>")
+    assert "<strong>Honey</strong>" in made["text/html"]
+    assert made[ANSWER_MIME] == {
+        "model": "smollm2",
+        "text": "**Honey**",
+        "usage": {"input_tokens": 4, "output_tokens": 20},
+        "charge": {"amount_micro": 1234},
+        "seconds": 3.2,
+        "query": Q,
+        "sources": [],
+    }
+
+
+def test_a_terminal_gets_each_word_once() -> None:
+    out, story = io.StringIO(), Story()
+    display = TerminalDisplay(out)
+    display.show(story)
+    for word in ("**Ho", "ney**"):
+        display.show(say(story, word))
+    display.finish(reply_bundle(REPLY))
+    assert out.getvalue() == "**Honey**\n\nsmollm2 · 24 tokens · 3.2 s · 0.00123 credits\n"
+
+
+def test_a_text_that_changed_is_printed_anew() -> None:
+    out = io.StringIO()
+    tail = Tail(out)
+    for text in ("waiting", "", "Bees", "Bees make"):
+        tail.show(text)
+    tail.end()
+    assert out.getvalue() == "waiting\nBees make\n"
