@@ -7,6 +7,7 @@ closes the pipe, and that is what is waited for here. (With ``/dev/null`` it end
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -20,14 +21,13 @@ CLOSE_SECONDS = 0.5
 
 def dask_setup(node: Any) -> None:
     """Watch over `node`, a scheduler or a worker, from a thread of its own."""
-    threading.Thread(
-        target=_watch, args=(node,), name="mtor-lifeline", daemon=True
-    ).start()
+    threading.Thread(target=_watch, args=(node,), name="mtor-lifeline", daemon=True).start()
 
 
 def _watch(node: Any) -> None:
-    while os.read(0, 4096):
-        pass
+    with contextlib.suppress(OSError):  # closed here already: as good as gone
+        while os.read(0, 4096):
+            pass
     log.info("whoever started this process is gone: ending")
     closed = threading.Event()
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import websocket
 
+from dask_workers.tls import SharedTls
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.ngram import SUBPROTOCOL, Beat, Bye, LinkNGram, WorkerHello, WorkerNGram
@@ -30,6 +31,8 @@ BEAT_SECONDS = 5.0
 SEND_SECONDS = 30.0
 DIAL_SECONDS = 10.0
 BACKOFF_SECONDS = (0.1, 5.0)
+#: Written and not yet taken by the gateway's machine: more would only be late.
+SEND_BUFFER_BYTES = 256 * 1024
 #: How long a close waits for its own words to leave.
 CLOSE_SECONDS = 0.5
 
@@ -70,10 +73,12 @@ class Link:
         opened: Callable[[], None] = lambda: None,
         tick: Callable[[float | None], None] = lambda since: None,
         ca: str | None = None,
+        beat_seconds: float = BEAT_SECONDS,
     ) -> None:
         self._url, self._token, self._ca = url, token, ca
         self._hello, self._beat, self._hear = hello, beat, hear
         self._opened, self._tick = opened, tick
+        self._beat_seconds = beat_seconds
         self._socket: websocket.WebSocket | None = None
         self._number = 0
         self._down_since: float | None = time.monotonic()
@@ -180,6 +185,8 @@ class Link:
             dialled.shutdown()
             raise ConnectionError(f"{self._url} answers {dialled.getstatus()}, no WebSocket")
         dialled.settimeout(SEND_SECONDS)
+        if isinstance(dialled.sock, ssl.SSLSocket):
+            dialled.sock = SharedTls(dialled.sock)  # type: ignore[assignment]  # all it needs of one
         return dialled
 
     def _open(self, dialled: websocket.WebSocket) -> None:
@@ -215,7 +222,7 @@ class Link:
             log.exception("could not follow %r", ngram)
 
     def _pulse(self) -> None:
-        while not self._closing.wait(BEAT_SECONDS):
+        while not self._closing.wait(self._beat_seconds):
             try:
                 self._tick(self._down_since)
                 if self.connection:
@@ -236,7 +243,10 @@ class Link:
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    options = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES),
+    ]
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A gateway whose machine is gone says nothing: without this the kernel tries for 15 min.
         options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_SECONDS * 1000)))

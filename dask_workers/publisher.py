@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dask_workers.alarm import Alarm
 from mtor_kernel.protocol.backend import Delta, Step
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
 from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, WorkerProgress
 from mtor_kernel.protocol.query import Part, Text
 
@@ -17,6 +18,8 @@ COALESCE_SECONDS = 0.015
 COALESCE_CHARACTERS = 1024
 #: The longest text of one chunk: six bytes a character in the worst case stay within a frame.
 CHUNK_CHARACTERS = 8192
+#: More than what a chunk has around its part.
+_ENVELOPE_BYTES = 512
 
 
 class Wire(Protocol):
@@ -51,18 +54,23 @@ class Publisher:
         self._position = 0
         self._sent = 0  # pieces that are sent
         self._waiting = 0  # units that are not
+        # Whether a part came that no frame can hold: the outcome alone carries it and the rest.
+        self._withheld = False
         self._connection = 0
         self._sent_at = float("-inf")
         self._alarmed = False
 
     def publish(self, delta: Delta) -> None:
         """Take the next piece of the answer; send now, or within a few milliseconds."""
-        delta.text.encode()  # half a surrogate pair could not travel: fail here, not in the link
+        # What could not travel, such as half a surrogate pair, fails here and not in the link.
+        size = len(encode((delta.text, delta.part)))
         with self._lock:
-            for start in range(0, len(delta.text), CHUNK_CHARACTERS):
-                self._append(delta.text[start : start + CHUNK_CHARACTERS])
-            if delta.part is not None:
-                self._append(delta.part)
+            self._append_text(delta.text)
+            if isinstance(delta.part, Text):
+                self._append_text(delta.part.text)
+            elif delta.part is not None:
+                self._withheld |= size > MAX_FRAME_BYTES - _ENVELOPE_BYTES
+                self._append(delta.part, 1)
             self.tokens += delta.tokens
             due = self._sent_at + COALESCE_SECONDS
             at_once = delta.part is not None or self._waiting >= COALESCE_CHARACTERS
@@ -103,10 +111,12 @@ class Publisher:
         parts += [Text("".join(words))] if words else []
         return tuple(parts)
 
-    def _append(self, piece: str | Part) -> None:
-        if isinstance(piece, Text):
-            piece = piece.text
-        size = len(piece) if isinstance(piece, str) else 1
+    def _append_text(self, text: str) -> None:
+        for start in range(0, len(text), CHUNK_CHARACTERS):
+            piece = text[start : start + CHUNK_CHARACTERS]
+            self._append(piece, len(piece))
+
+    def _append(self, piece: str | Part, size: int) -> None:
         self._pieces.append((self._position, piece))
         self._position += size
         self._waiting += size
@@ -115,7 +125,7 @@ class Publisher:
         connection = self._wire.connection
         if connection != self._connection:
             self._connection, self._sent = connection, 0
-        if not connection:
+        if not connection or self._withheld:
             return
         while self._sent < len(self._pieces):
             following, chunk = self._next_chunk()

@@ -12,7 +12,7 @@ import psutil
 from dask_workers.alarm import Alarm
 from dask_workers.attempts import Attempts
 from dask_workers.discovery import Found
-from dask_workers.link import Link
+from dask_workers.link import BEAT_SECONDS, Link
 from dask_workers.models import Model, Models
 from dask_workers.publisher import Publisher
 from mtor_kernel.protocol.ngram import (
@@ -53,6 +53,8 @@ class Runtime:
         threads: int = 1,
         version: str = "",
         offer: Callable[[dict[str, int]], None] = lambda slots: None,
+        beat_seconds: float = BEAT_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.name, self.address, self.threads, self.version = name, address, threads, version
         self.attempts = Attempts()
@@ -61,6 +63,7 @@ class Runtime:
         #: Whoever looks after it now: the plugin.
         self.owner: object | None = None
         self._offer = offer
+        self._beat_seconds, self._lease_seconds = beat_seconds, lease_seconds
         self._alarm = Alarm()
         self._link: Link | None = None
         self._goodbye: threading.Thread | None = None
@@ -109,6 +112,7 @@ class Runtime:
             hear=self.hear,
             opened=self._resend,
             tick=self._lapse,
+            beat_seconds=self._beat_seconds,
         )
         self._link.start()
 
@@ -166,7 +170,7 @@ class Runtime:
 
     def _lapse(self, down_since: float | None) -> None:
         """Stop the attempts whose lease must have run out, since nobody could hear of them."""
-        limit = time.monotonic() - LEASE_SECONDS
+        limit = time.monotonic() - self._lease_seconds
         if down_since is not None and down_since < limit:
             self.attempts.cancel_all("the link was down too long", started_before=limit)
 

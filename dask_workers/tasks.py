@@ -166,7 +166,6 @@ def _ended(task: Task, attempt: Attempt, publisher: Publisher, done: Done | None
 
 
 def _cancelled(task: Task, attempt: Attempt, publisher: Publisher) -> Outcome:
-    publisher.flush()
     parts = publisher.parts()
     usage = Usage(output_tokens=publisher.tokens, estimated=True)
     if attempt.lost:

@@ -243,6 +243,11 @@ def _why(known: Weights, said: str) -> str:
             f"pip could not reach its package index for {wanted}: check the network, or the index "
             "and proxy in `pip config list`, and try again."
         )
+    if "from versions: none" in said:
+        return (
+            f"pip found no {wanted}: its package index does not carry it, or is out of reach. "
+            "Check the network and the index in `pip config list`, and try again."
+        )
     errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
     reason = errors[-1].removeprefix("ERROR: ").rstrip(".") if errors else "it does not say why"
     return f"pip could not fetch {wanted}: {reason}."

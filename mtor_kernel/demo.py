@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     if not path.is_file():
         print(f"There is no notebook {path}.", file=sys.stderr)
         return 2
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # typed in part
     return run(notebook, path.parent, sys.stdout)
 
 

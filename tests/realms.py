@@ -1,7 +1,7 @@
 """A small realm, real in every part: store, realm, gateway, and a Dask cluster in this process.
 
-The scheduler and the workers live on the test's own event loop (no TLS, no child processes), the workers
-link over a real WebSocket, and the echo backend stands for a model.
+The scheduler and the workers live on the test's own event loop (no TLS, no child processes), the
+workers link over a real WebSocket, and the echo backend stands for a model.
 """
 
 from __future__ import annotations

@@ -111,6 +111,11 @@ class LlamaCppBackend:
         if finished:
             yield done
 
+    @property
+    def address(self) -> str:
+        """Where the loaded model's server listens."""
+        return str(self._server.listening_address)
+
     def _file(self) -> Path | None:
         settings = self._settings
         if settings.weights:
@@ -140,7 +145,7 @@ class LlamaCppBackend:
     @contextmanager
     def _post(self, body: dict[str, Any], context: Context) -> Iterator[http.client.HTTPResponse]:
         """Ask the server; a cancel closes the connection, which it notices."""
-        address = urllib.parse.urlsplit(self._server.listening_address)
+        address = urllib.parse.urlsplit(self.address)
         connection = http.client.HTTPConnection(address.hostname or "", address.port)
         connection.connect()
         open_socket = connection.sock

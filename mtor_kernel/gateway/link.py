@@ -44,10 +44,8 @@ class WorkerSocket(Socket):
         user.require(self.scope)
         return user
 
-    def open(self, *args: str, **kwargs: str) -> None:
+    def opened(self) -> None:
         """Wait for its hello, not for ever."""
-        super().open()
-        self.set_nodelay(True)
         self._late = asyncio.get_running_loop().call_later(
             self.gateway.limits.hello_seconds, self.close, POLICY, "no hello in time"
         )
@@ -63,12 +61,11 @@ class WorkerSocket(Socket):
         except RealmError as error:
             self._complain(error)
 
-    def on_close(self) -> None:
+    def closed(self) -> None:
         """Tell the realm that it is gone."""
         self._late.cancel()
         if self._link is not None:
             self._link.left()
-        super().on_close()
 
     def _join(self, said: WorkerNGram) -> None:
         if not isinstance(said, WorkerHello):

@@ -1,7 +1,7 @@
 """A realm of one's own: gateway, realm and a Dask cluster in one process and its children.
 
-One a person, kept by a lock; found by its runtime file; gone by itself when nobody has used it for a
-while and nothing waits. Its owner is its sysop, whose account has no floor.
+One a person, kept by a lock; found by its runtime file; gone by itself when nobody has used it for
+a while and nothing waits. Its owner is its sysop, whose account has no floor.
 """
 
 from __future__ import annotations

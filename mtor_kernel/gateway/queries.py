@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
 import msgspec
 
@@ -22,7 +21,7 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     query: Query
     #: May also come in the header ``Idempotency-Key``.
-    key: Annotated[Key, msgspec.Meta(min_length=1)] | None = None
+    key: Key | None = None
 
 
 class Queries(Gate):

@@ -51,23 +51,18 @@ class ClientSocket(Socket):
     scope = SCOPE_QUERY
     kind = "client"
 
-    def open(self, *args: str, **kwargs: str) -> None:
+    def opened(self) -> None:
         """Begin to tell news; there are none before the client asks for some."""
-        super().open()
-        self.set_nodelay(True)
         self._greeted = False
-        self._live = True
         self._places = asyncio.Semaphore(self.gateway.limits.max_commands)
         self._commands: set[asyncio.Task[None]] = set()
         self._follower = self.gateway.realm.follow(self.user)
         self._telling = asyncio.create_task(self._tell())
 
-    def on_close(self) -> None:
+    def closed(self) -> None:
         """Tell no more. What was submitted goes on; commands under way end by themselves."""
-        self._live = False
         self._telling.cancel()
         self._follower.close()
-        super().on_close()
 
     async def on_message(self, message: str | bytes) -> None:
         """Obey one command. The next frame is read when this returns."""
@@ -126,7 +121,7 @@ class ClientSocket(Socket):
                 await realm.cancel(self.user, command.query)
             case Resume():
                 self._check_room()
-                await self._follower.add(command.query, command.attempt, command.seq)
+                await self._follow(command.query, command.attempt, command.seq)
             case Watch():
                 self._follower.watch(True)
             case Unwatch():
@@ -135,9 +130,7 @@ class ClientSocket(Socket):
     def _welcome(self, hello: Hello) -> Welcome:
         realm, user = self.gateway.realm, self.user
         log.debug("hello from %s", hello.client)
-        return Welcome(
-            user.name, user.role, realm.store.epoch, realm.version, MAX_FRAME_BYTES, hello.id
-        )
+        return Welcome(user.name, user.role, realm.epoch, realm.version, MAX_FRAME_BYTES, hello.id)
 
     async def _submit(self, command: Submit) -> None:
         self._check_room()
@@ -146,8 +139,13 @@ class ClientSocket(Socket):
             [Admitted(done.query, done.model, done.hold_micro, command.id, done.repeated)]
         )
         # Only now: a query's events come after its admission.
-        if self._live:
-            await self._follower.add(done.query)
+        await self._follow(done.query)
+
+    async def _follow(self, query: str, attempt: int = 0, seq: int = 0) -> None:
+        await self._follower.add(query, attempt, seq)
+        if not self._is_open:
+            # It closed meanwhile, and what was just added would be followed for ever.
+            self._follower.close()
 
     def _check_room(self) -> None:
         limit = self.gateway.limits.max_followed

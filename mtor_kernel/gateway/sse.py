@@ -34,9 +34,9 @@ class EventStream(Gate):
         return self._left.done()
 
     async def hear(self, follower: Follower, patience: float | None) -> list[RealmNGram]:
-        """Return what is new; nothing after `patience` seconds of silence, or when the client leaves.
+        """Return what is new; nothing after `patience` seconds, or when the client leaves.
 
-        ``None`` is patience without end. See :attr:`left`.
+        ``None`` is patience without end. Look at :attr:`left`.
         """
         if self._hearing is None:
             self._hearing = asyncio.create_task(follower.next())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from mtor_kernel.protocol.query import ModelName
 from mtor_kernel.protocol.quota import Quotas
 from mtor_kernel.protocol.views import Page
 
+T = TypeVar("T")
+
 Reason = Annotated[str, msgspec.Meta(max_length=500)]
 #: The most credits that one grant gives or takes, in micro-credits.
 MAX_GRANT_MICRO = 10**15
@@ -20,6 +22,12 @@ MAX_GRANT_MICRO = 10**15
 
 class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an act."""
+
+
+class Reasoning(_Order, frozen=True):
+    """Why."""
+
+    reason: Reason = ""
 
 
 class Pausing(_Order, frozen=True):
@@ -70,6 +78,10 @@ class _Act(Gate):
 
     scope = SCOPE_SYSOP
 
+    def order(self, kind: type[T]) -> T:
+        """Return what the body says; of an empty one, what `kind` says by itself."""
+        return self.said(kind) if self._body else kind()
+
     def done(self) -> None:
         """Answer that it is done."""
         self.set_status(204)
@@ -82,7 +94,7 @@ class Pause(_Act):
 
     async def post(self) -> None:
         """Do it."""
-        order = self.said(Pausing)
+        order = self.order(Pausing)
         await self.gateway.realm.sysop.pause(self.user, order.on, order.reason)
         self.done()
 
@@ -162,7 +174,8 @@ class WorkerOrder(_Act):
         sysop = self.gateway.realm.sysop
         match order:
             case "drain" | "resume":
-                await sysop.drain(self.user, name, order == "drain")
+                reason = self.order(Reasoning).reason
+                await sysop.drain(self.user, name, order == "drain", reason)
             case "load":
                 await sysop.load(self.user, name, self.said(Loading).model)
             case "unload":

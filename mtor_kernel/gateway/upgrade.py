@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 import msgspec
+from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from mtor_kernel.gateway.base import Gate
@@ -18,8 +19,8 @@ from mtor_kernel.protocol.ngram import SUBPROTOCOL
 
 log = logging.getLogger(__name__)
 
-#: Frames up to this size are read, so that the sender of one over ``MAX_FRAME_BYTES`` is told why it
-#: is refused; at a still larger one the connection is cut.
+#: Frames up to this size are read, so that who sends one over ``MAX_FRAME_BYTES`` is told why it is
+#: refused; at a still larger one the connection is cut.
 MAX_READ_BYTES = 4 * MAX_FRAME_BYTES
 
 #: Close codes (RFC 6455, section 7.4).
@@ -31,10 +32,13 @@ class Socket(Gate, WebSocketHandler):
 
     #: Who is at the other end, for the counters.
     kind: ClassVar[str]
+    _is_open = False
 
     async def prepare(self) -> None:
         """Let in only what is a WebSocket of ours, from the realm's own pages or from no page."""
         await super().prepare()
+        if self.request.method != "GET":
+            raise HTTPError(405)
         headers = self.request.headers
         check_origin(headers.get("Origin"), self.request.host, self.gateway.allowed_origins)
         if headers.get("Upgrade", "").lower() != "websocket":
@@ -52,12 +56,31 @@ class Socket(Gate, WebSocketHandler):
         return True
 
     def open(self, *args: str, **kwargs: str) -> None:
-        """Count it."""
+        """Count it, and begin."""
+        self._is_open = True
         self.gateway.counters.sockets.labels(self.kind).inc()
+        self.set_nodelay(True)
+        self.opened()
+
+    def opened(self) -> None:
+        """Begin: the other end may speak now."""
+        raise NotImplementedError
 
     def on_close(self) -> None:
-        """Count it no longer."""
-        self.gateway.counters.sockets.labels(self.kind).dec()
+        """Count it no longer, and end. Tornado also calls this for what was never opened."""
+        if self._is_open:
+            self._is_open = False
+            self.gateway.counters.sockets.labels(self.kind).dec()
+            self.closed()
+
+    def closed(self) -> None:
+        """End: the other end is gone."""
+        raise NotImplementedError
+
+    def on_connection_close(self) -> None:
+        """Also wake whoever waits for the body of a request that is no WebSocket's."""
+        RequestHandler.on_connection_close(self)
+        super().on_connection_close()
 
     def heard(self, frame: str | bytes, union: Any) -> Any:
         """Return the n-gram of `union` in a frame, or raise what is wrong with it."""

@@ -1,21 +1,23 @@
 """Ask a question and show its answer as it comes; an interrupt takes it back.
 
-All of this waits in the cell's own thread: what IPython shows belongs to the cell that asked.
+What is shown is shown from the cell's own thread: from another it would belong to whatever cell
+runs by then.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 from mtor_kernel.client import Realm, Reply, RunningQuery
 from mtor_kernel.magics.bundle import bundle, reply_bundle
 from mtor_kernel.magics.display import Display
 from mtor_kernel.magics.failure import explained
-from mtor_kernel.magics.story import WAITING, Story
+from mtor_kernel.magics.story import Story
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.ngram import QueryEvent
 from mtor_kernel.protocol.query import Query
@@ -23,7 +25,10 @@ from mtor_kernel.protocol.query import Query
 #: The longest wait in one piece, in seconds: an interrupt is looked for in between.
 SLICE_SECONDS = 0.2
 #: How long an interrupted question waits to hear what it cost, in seconds.
-CONFIRM_SECONDS = 1.0
+CONFIRM_SECONDS = 0.8
+
+_CANCELLING = "cancelling · %mtor history will tell what it cost"
+_LOST = "broken off · %mtor history will tell what came of it"
 
 
 def ask(realm: Realm, query: Query, display: Display) -> Reply:
@@ -34,13 +39,12 @@ def ask(realm: Realm, query: Query, display: Display) -> Reply:
     RealmError
         There is none; says why and what to do. What had come stays on the display.
     KeyboardInterrupt
-        The query was cancelled because the cell was interrupted.
+        The cell was interrupted, and the query cancelled.
     """
-    story = Story()
-    display.show(story)
+    story, asked = Story(), Asked(realm, query)
     try:
         with interruptible():
-            reply = _answer(realm, query, story, display)
+            reply = _follow(asked, story, display)
     except (RealmError, KeyboardInterrupt) as error:
         display.finish(bundle(story.text, story.note))
         raise explained(error, story.note) from None
@@ -48,63 +52,93 @@ def ask(realm: Realm, query: Query, display: Display) -> Reply:
     return reply
 
 
-def _answer(realm: Realm, query: Query, story: Story, display: Display) -> Reply:
-    story.note = "not asked · nothing charged"
-    running = realm.submit(query)
-    story.note = WAITING
-    events = Events(running)
+def _follow(asked: Asked, story: Story, display: Display) -> Reply:
     try:
-        while story.end is None:
-            if (event := events.next(display.due_seconds())) is not None:
-                story.hear(event)
+        display.show(story)
+        asked.start()
+        while not isinstance(news := asked.next(display.due_seconds()), Reply):
+            if news is not None:
+                story.hear(news)
             display.show(story)
-        return running.answer()
+        return news
     except KeyboardInterrupt:
-        _take_back(running, events, story)
+        _take_back(asked, story)
         raise
     except RealmError:
         if story.end is None:
-            story.note = "broken off · %mtor history tells what came of it"
+            story.note = _LOST if asked.admitted else "not asked · nothing charged"
         raise
 
 
-def _take_back(running: RunningQuery, events: Events, story: Story) -> None:
-    """Cancel a query, and tell in `story` what came of it."""
-    story.note = "cancelling · %mtor history will tell what it cost"
-    if running.cancel(confirm_seconds=CONFIRM_SECONDS):
-        while story.end is None and (event := events.next(SLICE_SECONDS)) is not None:
-            story.hear(event)
+def _take_back(asked: Asked, story: Story) -> None:
+    """Cancel a query, and wait a moment to tell in `story` what came of it."""
+    story.note = _CANCELLING if asked.admitted else "taken back · nothing charged"
+    asked.cancel()
+    deadline = time.monotonic() + CONFIRM_SECONDS
+    with suppress(RealmError):
+        while story.end is None and (left := deadline - time.monotonic()) > 0:
+            news = asked.next(left)
+            if news is not None and not isinstance(news, Reply):
+                story.hear(news)
 
 
-class Events:
-    """The events of a query, each waited for as long as one likes. Read by a thread of its own."""
+class Asked:
+    """A question on its way, carried by a thread of its own.
 
-    def __init__(self, running: RunningQuery) -> None:
-        self._heard: SimpleQueue[QueryEvent | BaseException] = SimpleQueue()
-        threading.Thread(target=self._read, args=[running], name="mtor-events", daemon=True).start()
+    An interrupt may strike the cell's thread between any two steps. Here it finds nothing half
+    done: once :meth:`cancel` was called the query ends, also if it is admitted only later.
+    """
 
-    def next(self, seconds: float | None) -> QueryEvent | None:
-        """Return the next event, or ``None`` where none came in time.
+    def __init__(self, realm: Realm, query: Query) -> None:
+        self._realm = realm
+        self._query = query
+        self._running: RunningQuery | None = None
+        self._unwanted = False
+        self._news: SimpleQueue[QueryEvent | Reply | BaseException] = SimpleQueue()
+        self._thread = threading.Thread(target=self._carry, name="mtor-query", daemon=True)
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the realm has said that it will be answered."""
+        return self._running is not None
+
+    def start(self) -> None:
+        """Send it off."""
+        self._thread.start()
+
+    def next(self, seconds: float | None) -> QueryEvent | Reply | None:
+        """Return what happens next, and last of all the answer; ``None``: nothing did in time.
 
         Raises
         ------
         RealmError
-            There will be none: the realm was lost.
+            It was refused, or ended without an answer, or the realm is lost.
         """
+        wait = SLICE_SECONDS if seconds is None else min(seconds, SLICE_SECONDS)
         try:
-            event = self._heard.get(timeout=SLICE_SECONDS if seconds is None else seconds)
+            news = self._news.get(timeout=wait)
         except Empty:
             return None
-        if isinstance(event, BaseException):
-            raise event
-        return event
+        if isinstance(news, BaseException):
+            raise news
+        return news
 
-    def _read(self, running: RunningQuery) -> None:
+    def cancel(self) -> None:
+        """Have it end without an answer. Its end is told by :meth:`next`."""
+        self._unwanted = True
+        if self._running is not None:
+            self._running.cancel(confirm_seconds=0)
+
+    def _carry(self) -> None:
         try:
+            self._running = running = self._realm.submit(self._query)
+            if self._unwanted:
+                running.cancel(confirm_seconds=0)
             for event in running.events():
-                self._heard.put(event)
-        except BaseException as error:  # noqa: BLE001 - raised again by `next`, where somebody waits
-            self._heard.put(error)
+                self._news.put(event)
+            self._news.put(running.answer())
+        except BaseException as error:  # noqa: BLE001 - raised again by `next`, in the cell's thread
+            self._news.put(error)
 
 
 @contextmanager

@@ -6,9 +6,14 @@ import time
 
 from mtor_kernel.protocol.account import show_credits
 
+#: Nobody can tell a shorter time from none.
+SHORTEST_SECONDS = 0.1
+
 
 def show_seconds(seconds: float) -> str:
     """Return a duration: ``0.4 s``, ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    if seconds < SHORTEST_SECONDS:
+        return "under 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

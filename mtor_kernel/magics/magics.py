@@ -22,6 +22,7 @@ from mtor_kernel.magics.display import CellDisplay, Display, FinalDisplay, Termi
 from mtor_kernel.magics.failure import explained
 from mtor_kernel.magics.figures import show_count
 from mtor_kernel.magics.filling import fill
+from mtor_kernel.magics.questions import keep_questions
 from mtor_kernel.protocol.errors import NotFound, RealmError
 from mtor_kernel.protocol.query import Message, Query, Text, make_options
 
@@ -181,6 +182,7 @@ def load(ip: InteractiveShell) -> None:
     """Bring ``%mtor``, ``%%mtor`` and ``realm`` into a shell, and show replies safely."""
     magics = MtorMagics(ip)
     ip.register_magics(magics)
+    ip.input_transformers_cleanup.append(keep_questions)
     if ip.display_formatter is not None:
         ip.display_formatter.mimebundle_formatter.for_type(Reply, reply_bundle)
     magics.offer()
@@ -188,6 +190,8 @@ def load(ip: InteractiveShell) -> None:
 
 def unload(ip: InteractiveShell) -> None:
     """Take them out again."""
+    if keep_questions in ip.input_transformers_cleanup:
+        ip.input_transformers_cleanup.remove(keep_questions)
     magics = ip.magics_manager.registry.pop(MtorMagics.__name__, None)
     for kind in ("line", "cell"):
         ip.magics_manager.magics[kind].pop("mtor", None)

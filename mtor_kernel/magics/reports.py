@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mtor_kernel.magics.figures import show_cost, show_count, show_seconds, show_time
+from mtor_kernel.magics.figures import (
+    SHORTEST_SECONDS,
+    show_cost,
+    show_count,
+    show_seconds,
+    show_time,
+)
 from mtor_kernel.magics.table import Table
 from mtor_kernel.protocol.account import RateCard, show_credits
 from mtor_kernel.protocol.lifecycle import ENDS
@@ -55,7 +61,7 @@ def price_of(rates: RateCard | None) -> str:
     if rates.free:
         return "free"
     priced = ((getattr(rates, field), *unit) for field, unit in _UNITS.items())
-    return ", ".join(f"{show_credits(micro * n)} a {unit}" for micro, unit, n in priced if micro)
+    return ", ".join(f"{show_credits(micro * n)} per {unit}" for micro, unit, n in priced if micro)
 
 
 def workers_table(workers: Iterable[WorkerInfo]) -> Table:
@@ -98,7 +104,7 @@ def lanes_table(state: RealmState) -> Table:
                 str(lane.waiting),
                 str(lane.running),
                 str(lane.slots),
-                "" if lane.eta_seconds is None else show_seconds(lane.eta_seconds),
+                _wait(lane.eta_seconds),
             )
             for lane in state.lanes
         ),
@@ -106,6 +112,12 @@ def lanes_table(state: RealmState) -> Table:
         figures=frozenset({"waiting", "running", "slots"}),
         note="" if state.admission_open else "Admission is paused by the sysop.",
     )
+
+
+def _wait(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return show_seconds(seconds) if seconds >= SHORTEST_SECONDS else "not at all"
 
 
 def waiting_table(queries: Iterable[QueryInfo], now: float) -> Table:
@@ -169,7 +181,7 @@ def me_table(me: Me, usage: Iterable[UsageRow], now: float) -> Table:
         rows.append(
             (quota.rule.replace("_", " "), f"{quota.used:,} of {quota.limit:,} used{fresh}")
         )
-    return Table("You", ("what", "value"), tuple(rows))
+    return Table("You", ("", ""), tuple(rows))
 
 
 def _used(row: UsageRow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtor_kernel.client.reply import Reply
-from mtor_kernel.magics.figures import show_cost, show_count, show_seconds
+from mtor_kernel.magics.figures import SHORTEST_SECONDS, show_cost, show_count, show_seconds
 from mtor_kernel.protocol.ngram import (
     Cancelled,
     Chunk,
@@ -61,7 +61,8 @@ def waiting_line(event: Queued) -> str:
     """Return where a waiting query stands: how many before it, and for about how long."""
     place = show_count(event.position, "query", "queries") + " before yours"
     line = place if event.position else "next to start"
-    return f"{line} · about {show_seconds(event.eta_seconds)}" if event.eta_seconds else line
+    eta = event.eta_seconds or 0.0
+    return line if eta < SHORTEST_SECONDS else f"{line} · about {show_seconds(eta)}"
 
 
 def last_line(end: QueryEnd) -> str:

@@ -17,6 +17,7 @@ class Table(msgspec.Struct, frozen=True):
     """Rows of words under a heading. Numbers are words too: the caller says how they read."""
 
     title: str
+    #: Their names; all empty for a table without a head.
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     #: Said instead of the rows where there are none.
@@ -43,7 +44,7 @@ class Table(msgspec.Struct, frozen=True):
         return {"text/plain": self.plain(), "text/html": self.html()}
 
     def _lines(self) -> list[str]:
-        table = [self.columns, *self.rows]
+        table = [self.columns, *self.rows] if any(self.columns) else [*self.rows]
         widths = [max(len(row[at]) for row in table) for at in range(len(self.columns))]
         return [
             "  "
@@ -55,7 +56,7 @@ class Table(msgspec.Struct, frozen=True):
         ]
 
     def _html_rows(self) -> str:
-        head = self._html_row("th", self.columns)
+        head = self._html_row("th", self.columns) if any(self.columns) else ""
         body = "".join(self._html_row("td", row) for row in self.rows)
         return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 

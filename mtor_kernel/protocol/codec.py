@@ -7,8 +7,9 @@ asked type or raises a :class:`~mtor_kernel.protocol.errors.BadInput` that says 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -65,7 +66,7 @@ def decode(frame: bytes | str, kind: type[T], *, limit: int = MAX_FRAME_BYTES) -
     if _deeper_than(data, MAX_DEPTH):
         raise Malformed(f"That nests deeper than {MAX_DEPTH} levels: flatten it.", limit=MAX_DEPTH)
     try:
-        decoded: T = _decoder(kind).decode(data)
+        decoded: T = _decoder(cast(Hashable, kind)).decode(data)
     except msgspec.ValidationError as error:
         raise Malformed(f"Not a valid message: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -30,8 +30,9 @@
         ├── Expired             its ``ttl_seconds`` passed before it ended
         └── QueryCancelled      it was cancelled
 
-Each class has a stable ``code``; each instance a sentence that says what to do next, and details for
-programs. :class:`ErrorInfo` is the form on the wire; only these errors are ever shown to a user.
+Each class has a stable ``code``; each instance a sentence that says what to do next, and details
+for programs. :class:`ErrorInfo` is the form on the wire; only these errors are ever shown to a
+user.
 """
 
 from __future__ import annotations

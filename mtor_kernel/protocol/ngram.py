@@ -6,11 +6,12 @@ subprotocol ``mtor.ngram.v1``. Four unions, one a direction::
     client ── ClientNGram ──► realm ── LinkNGram ───► worker
     client ◄── RealmNGram ─── realm ◄── WorkerNGram ── worker
 
-**Where a stream stands.** The answer of an attempt is a sequence of units: each character of text (a
-Unicode code point) is one, each other part is one. ``seq`` is the position of a chunk's first unit, as in TCP,
-and ``next`` the position after its last. So a chunk may be split or joined on the way without renumbering,
-a gap or a repeat is seen at once, and ``(attempt, next)`` of the last chunk one saw is the cursor from
-which :class:`Resume` goes on, from a live stream and from a stored answer alike.
+**Where a stream stands.** The answer of an attempt is a sequence of units: each character of text
+(a Unicode code point) is one, each other part is one. ``seq`` is the position of a chunk's first
+unit, as in TCP, and ``next`` the position after its last. So a chunk may be split or joined on the
+way without renumbering, a gap or a repeat is seen at once, and ``(attempt, next)`` of the last
+chunk one saw is the cursor from which :class:`Resume` goes on, from a live stream and from a
+stored answer alike.
 
 What comes in from clients and workers is refused when a field is unknown. What a client reads
 may grow: a field it does not know is skipped.

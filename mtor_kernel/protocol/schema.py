@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mtor_kernel.protocol import account, errors, ngram, query, views
+from mtor_kernel.protocol import account, errors, ngram, query, quota, views
 
 #: The dialect that msgspec writes.
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -31,6 +31,7 @@ RESOURCES: Final[tuple[type[msgspec.Struct], ...]] = (
     account.Charge,
     account.RateCard,
     errors.ErrorInfo,
+    quota.Quotas,
     views.ModelInfo,
     views.LaneInfo,
     views.WorkerInfo,

@@ -1,7 +1,7 @@
 """One try at running a query, from its dispatch to the verdict on it.
 
-Everything that can decide an attempt (its Dask task, its worker's link, its lease, a cancel, its time)
-calls :meth:`Attempt.decide`. The first verdict stands.
+Everything that can decide an attempt (its Dask task, its worker's link, its lease, a cancel, its
+time) calls :meth:`Attempt.decide`. The first verdict stands.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Attempt:
     #: The encoded query, as it was stored.
     body: bytes
     stream: Stream
-    #: Monotonic seconds: when it was dispatched, until when its lease holds, and when it last made something.
+    #: Monotonic seconds: when it was dispatched, until when its lease holds, and when it last made
+    #: something.
     started: float
     lease_until: float
     heard_at: float

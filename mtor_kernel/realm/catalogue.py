@@ -1,4 +1,4 @@
-"""The catalogue's file: the models, prices, aliases and chains of a realm, read again without a restart."""
+"""The catalogue's file: models, prices, aliases and chains, read again without a restart."""
 
 from __future__ import annotations
 

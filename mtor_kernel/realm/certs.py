@@ -1,8 +1,8 @@
 """Certificates for the realm's own Dask cluster: a private authority and one member's key pair.
 
-Whoever reaches a Dask scheduler runs code on every member, so even a cluster on loopback takes members by
-certificate only: otherwise any other account of the same machine could run code as you. One pair serves
-scheduler, workers and realm alike, since Dask checks membership and not roles.
+Whoever reaches a Dask scheduler runs code on every member, so even a cluster on loopback takes
+members by certificate only: otherwise any other account of the same machine could run code as you.
+One pair serves scheduler, workers and realm alike, since Dask checks membership and not roles.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _lasting(certificate: Path) -> bool:
 
 
 def _make(certs: Certs, names: tuple[str, ...]) -> None:
-    """Sign one member by an authority whose key is then forgotten: nobody can join the cluster later."""
+    """Sign one member by an authority whose key is then forgotten: nobody can join later."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -1,8 +1,8 @@
 """A Dask cluster of one's own: a scheduler and workers as children of the realm, kept running.
 
-A scheduler has no memory and its workers exit with it (`facts`: they never come back), so whoever starts
-them must start them again. The children read a pipe that the realm holds open and end when it closes, so
-they never outlive a realm that was killed.
+A scheduler has no memory and its workers exit with it (`facts`: they never come back), so whoever
+starts them must start them again. The children read a pipe that the realm holds open and end when
+it closes, so they never outlive a realm that was killed.
 """
 
 from __future__ import annotations
@@ -134,14 +134,15 @@ class Cluster:
             f"--nthreads={self._threads}",
             "--no-nanny",
             "--memory-limit=0",
-            "--listen-address=tls://127.0.0.1:0",
+            *["--protocol=tls", "--host=127.0.0.1"],
             f"--local-directory={self._folder}",
             "--death-timeout=60",
         )
 
     async def _spawn(self, kind: str, *arguments: str) -> asyncio.subprocess.Process:
-        with (self._folder / f"{kind}.log").open("ab") as output:
-            os.chmod(output.fileno(), 0o600)
+        path = self._folder / f"{kind}.log"
+        path.touch(mode=0o600)
+        with path.open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *["-m", "dask", kind, *arguments, *self._certs.arguments()],

@@ -1,9 +1,9 @@
 """What starts when: from the fair queues to the scheduler, exactly as much as can run now.
 
-Whenever something may have changed (a query came, a slot was freed, a worker joined), the pump takes from
-every lane as many tickets as it has free slots, in the fair queue's order, writes their attempts down, and only then
-gives them to Dask. What arrives while it writes goes with the next round, so a burst costs few
-commits.
+Whenever something may have changed (a query came, a slot was freed, a worker joined), the pump
+takes from every lane as many tickets as it has free slots, in the fair queue's order, writes their
+attempts down, and only then gives them to Dask. What arrives while it writes goes with the next
+round, so a burst costs few commits.
 """
 
 from __future__ import annotations
@@ -65,6 +65,13 @@ class Dispatcher:
         self.lanes, self.workers, self.conclude = lanes, workers, conclude
         self._pump = asyncio.create_task(self._run(), name="mtor-dispatch")
 
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more, and let what runs go on for at most `seconds`."""
+        if self._pump is not None:
+            self._pump.cancel()
+        if self._carriers and seconds:
+            await asyncio.wait(self._carriers, timeout=seconds)
+
     async def close(self) -> None:
         """Start nothing more, and leave what runs to the next start of the realm."""
         tasks = [task for task in (self._pump, *self._carriers) if task is not None]
@@ -100,8 +107,8 @@ class Dispatcher:
             self._changed.clear()
             try:
                 await self._start(self._pick())
-            except StorageFull as error:
-                log.error("nothing can start: %s", error)
+            except StorageFull:
+                log.exception("nothing can start")
                 await asyncio.sleep(1.0)
                 self._changed.set()
 

@@ -40,7 +40,7 @@ class People(LoggingConfigurable):
         Unicode(),
         default_value=["sysop"],
         config=True,
-        help="Roles whose accounts may go below zero: costs are shown, never refused. Default: sysop",
+        help="Roles whose accounts have no floor: costs are shown, never refused. Default: sysop",
     )
 
     def __init__(self, store: Store, **kwargs: Any) -> None:
@@ -53,7 +53,7 @@ class People(LoggingConfigurable):
         self._own_rules: dict[str, Quotas] = {}
 
     async def welcome(self, user: User) -> None:
-        """Make a person known who comes for the first time, or with another role; refuse a banned one."""
+        """Make known who comes for the first time, or in another role; refuse a banned person."""
         person = self._known.get(user.name)
         if person is None or person.role is not user.role:
             person = await self._meet(user)

@@ -66,6 +66,8 @@ class Realm(LoggingConfigurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.version = __version__
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
         self.store = Store.open(self.database_url or self._default_url(), self._folder / "blobs")
         self.blobs = Blobs(self.store, self._folder / "blobs", None)
         self.people = People(self.store, parent=self)
@@ -103,9 +105,9 @@ class Realm(LoggingConfigurable):
         data_dir
             Made if it is not there, for its owner only.
         kwargs
-            ``config``, ``parent`` or single traits, as for any :class:`traitlets.config.Configurable`.
+            ``config``, ``parent`` or single traits, as for any
+            :class:`traitlets.config.Configurable`.
         """
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         realm = await asyncio.to_thread(cls, data_dir=str(data_dir), **kwargs)
         realm._dispatcher.open(realm.lanes, realm.workers, realm._settlement.conclude)
         await realm._intake.reclaim()
@@ -121,15 +123,15 @@ class Realm(LoggingConfigurable):
         security: Any = None,
         link_ca: str | None = None,
     ) -> None:
-        """Use the workers of a Dask scheduler, and make every one that joins it a worker of this realm.
+        """Use a Dask scheduler, and make every worker that joins it a worker of this realm.
 
         Parameters
         ----------
         scheduler
             Its address.
         link_url, link_token, link_ca
-            Where the workers dial in, what they show there, and the PEM of the authority that signed
-            its certificate where that is a private one.
+            Where the workers dial in, what they show there, and the PEM of the authority that
+            signed its certificate where that is a private one.
         security
             A :class:`distributed.Security`.
         """
@@ -149,11 +151,9 @@ class Realm(LoggingConfigurable):
             await self._dispatcher.tasks.move(address)
 
     async def close(self, *, drain_seconds: float = 0.0) -> None:
-        """Take nothing more, let what runs end for a while, and leave the rest to the next start."""
+        """Take nothing more, let what runs go on for a while, leave the rest to the next start."""
         self._stopping = True
-        with_time = time.monotonic() + drain_seconds
-        while self._dispatcher.attempts and time.monotonic() < with_time:
-            await asyncio.sleep(0.05)
+        await self._dispatcher.drain(drain_seconds)
         for follower in list(self.followers):
             follower.expel(RealmStopping("The realm is closing: connect again in a moment."))
         await self._reaper.close()
@@ -283,7 +283,7 @@ class Realm(LoggingConfigurable):
         )
 
     def idle_seconds(self) -> float:
-        """Return for how long nobody has used it; 0 while somebody follows or anything is under way."""
+        """Return for how long nobody has used it; 0 while anything is followed or under way."""
         if self.followers or self.lanes.busy:
             return 0.0
         return time.monotonic() - self._used_at
@@ -317,7 +317,7 @@ class Realm(LoggingConfigurable):
 
     @property
     def admission_open(self) -> bool:
-        """Whether queries are taken; the sysop pauses it, and the books do when they do not add up."""
+        """Whether queries are taken: not while the sysop pauses it, or the ledger is wrong."""
         return self._intake.open
 
     @admission_open.setter

@@ -1,4 +1,4 @@
-"""What time brings about: leases that lapse, queries that expire, figures that are told, books that are checked."""
+"""What time brings about: leases lapse, queries expire, figures are told, books are checked."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Reaper:
             await asyncio.gather(self._running, return_exceptions=True)
 
     def remember(self, query: str, deadline: float) -> None:
-        """Have `query` fail as expired at the monotonic time `deadline`, unless it has ended by then."""
+        """Have `query` expire at the monotonic time `deadline`, unless it has ended by then."""
         heapq.heappush(self._deadlines, (deadline, query))
 
     async def _run(self) -> None:
@@ -112,7 +112,7 @@ class Reaper:
                 self.remember(query, now + TICK_SECONDS)
 
     async def _places(self, now: float) -> None:
-        """Tell those who follow waiting queries where these stand, in turns where there are many."""
+        """Tell who follows waiting queries where these stand, in turns where there are many."""
         waiting = [
             query
             for query, place in self._lanes.places.items()

@@ -1,7 +1,8 @@
-"""How a query ends: the answer or the error, the charge and the stage, in one transaction, then told.
+"""How a query ends: answer or error, charge and stage in one transaction, and then it is told.
 
-Nothing is told before it is written down; what cannot be written down for now (the disk is full) is tried
-again until it can, or until the next start of the realm puts the attempt back on the line.
+Nothing is told before it is written down; what cannot be written down for now (the disk is full)
+is tried again until it can, or until the next start of the realm puts the attempt back on the
+line.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Settlement:
                 await self._failed(attempt, error, again=verdict.retryable)
             case Lost():
                 error = WorkerLost(
-                    f"No worker brought an answer: {verdict.reason}. Ask again; if it goes on, tell "
-                    "the sysop."
+                    f"No worker brought an answer: {verdict.reason}. Ask again; if it goes on, "
+                    "tell the sysop."
                 ).info()
                 await self._failed(attempt, error, again=True, reason=verdict.reason)
 
@@ -98,7 +99,8 @@ class Settlement:
         if not await self._write(
             lambda db: queries.settle(db, ref.query, ref.attempt, ref.epoch, answer, charge, now)
         ):
-            return self._fenced(attempt)
+            self._fenced(attempt)
+            return
         lane = attempt.lane
         lane.breaker.record(True, time.monotonic())
         lane.estimator.learn(outcome.usage.output_tokens, ran)
@@ -120,7 +122,8 @@ class Settlement:
     async def _stopped(self, attempt: Attempt, verdict: Outcome | Unheeded) -> None:
         """It was told to stop: cancelled, with what was published charged, or expired."""
         if attempt.stopping is Stop.EXPIRED:
-            return await self._failed(attempt, _expired().info(), again=False)
+            await self._failed(attempt, _expired().info(), again=False)
+            return
         if isinstance(verdict, Outcome):
             self._complete(attempt, verdict.parts)
             usage = verdict.usage
@@ -147,7 +150,8 @@ class Settlement:
                 epoch=ref.epoch,
             )
         ):
-            return self._fenced(attempt)
+            self._fenced(attempt)
+            return
         attempt.lane.queue.ended(ref.query, pricing.service(usage))
         self._end(attempt.place, Stage.CANCELLED, Cancelled(ref.query, charge))
 
@@ -156,14 +160,17 @@ class Settlement:
     ) -> None:
         """End it as failed, or put it back on the line if another attempt may do better."""
         if attempt.stopping is Stop.CANCELLED:
-            return await self._cancelled(attempt, Charge(), Usage())
+            await self._cancelled(attempt, Charge(), Usage())
+            return
         ref, now = attempt.ref, time.time()
         if again and attempt.stopping is None and ref.attempt < self._max_attempts:
-            return await self._requeue(attempt, reason or error.message)
+            await self._requeue(attempt, reason or error.message)
+            return
         if not await self._write(
             lambda db: queries.fail(db, ref.query, error, now, attempt=ref.attempt, epoch=ref.epoch)
         ):
-            return self._fenced(attempt)
+            self._fenced(attempt)
+            return
         attempt.lane.queue.ended(ref.query)
         self._end(attempt.place, Stage.FAILED, Failed(ref.query, error))
 
@@ -172,7 +179,8 @@ class Settlement:
         if not await self._write(
             lambda db: queries.requeue(db, ref.query, ref.attempt, ref.epoch, now)
         ):
-            return self._fenced(attempt)
+            self._fenced(attempt)
+            return
         log.info("attempt %d of %s is void: %s", ref.attempt, ref.query, reason)
         attempt.stream.requeue(reason)
         attempt.lane.queue.put_back(ref.query)
@@ -198,8 +206,8 @@ class Settlement:
         while True:
             try:
                 return await self._store.write(work)
-            except StorageFull as error:
-                log.error("an end cannot be written down yet: %s", error)
+            except StorageFull:
+                log.exception("an end cannot be written down yet")
                 await asyncio.sleep(1.0)
 
 

@@ -1,10 +1,10 @@
 """Where each answer stands, and who follows it.
 
-A :class:`Stream` is the state of one query: its attempt, the answer so far, its place in the queue, its
-end. A :class:`Follower` is one reader (a socket, an SSE response) with a cursor a query. Nothing is ever
-queued for a reader: it is woken, and then reads what lies after its cursor. So a reader that stops
-reading costs its cursors and nothing else, and one that comes back, here or after a reconnect, goes on
-where it was by the same code.
+A :class:`Stream` is the state of one query: its attempt, the answer so far, its place in the
+queue, its end. A :class:`Follower` is one reader (a socket, an SSE response) with a cursor a
+query. Nothing is ever queued for a reader: it is woken, and then reads what lies after its cursor.
+So a reader that stops reading costs its cursors and nothing else, and one that comes back, here or
+after a reconnect, goes on where it was by the same code.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Stream:
         self.progress: Progress | None = None
         self.end: QueryEnd | None = None
         self.followers: set[Follower] = set()
-        #: The answer in pieces, with the position of each one's first unit; see `protocol/ngram.py`.
+        #: The answer in pieces, with the position of each one's first unit; see
+        #: `protocol/ngram.py`.
         self._pieces: list[Part] = []
         self._starts: list[int] = []
         #: Units of the answer so far: the ``seq`` that the next chunk must have.

@@ -121,7 +121,7 @@ class Sysop:
     async def audit(self, sysop: User, before: int = 0, limit: int = 100) -> list[audit.Entry]:
         """Return the audit log, the latest first."""
         sysop.require(SCOPE_SYSOP)
-        return await self._realm.store.read(lambda db: audit.entries(db, before or None, limit))
+        return await self._realm.store.read(lambda db: audit.entries(db, before, limit))
 
     async def check_books(self) -> list[str]:
         """Return what does not add up in the ledger; empty as long as all does."""

@@ -1,7 +1,7 @@
 """The realm's one arm into Dask: one task an attempt, bytes both ways.
 
-Only the realm and the operator's workers are members of the scheduler (DESIGN 2). Dask places, watches and
-reports a task; it never retries one, and it is never given what cannot start now.
+Only the realm and the operator's workers are members of the scheduler (DESIGN 2). Dask places,
+watches and reports a task; it never retries one, and it is never given what cannot start now.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Tasks:
             await self._client.close(timeout=0)
 
     def submit(self, attempts: Sequence[Attempt], workers: list[str] | None) -> None:
-        """Give the scheduler `attempts` of one model; `workers` are the addresses that may run them.
+        """Give the scheduler `attempts` of one model, for the workers of these addresses only.
 
         Every one of them is decided in the end, also when nothing comes back.
         """
@@ -131,7 +131,7 @@ class Tasks:
             if not future.cancelled():
                 raise
             attempt.decide(Lost("the scheduler cancelled it"))
-        except Exception as error:  # whatever a dying cluster raises, the attempt is over
+        except Exception as error:  # noqa: BLE001 whatever a dying cluster raises, it is over
             log.warning("task %s came to nothing: %r", _key(attempt), error)
             attempt.decide(Lost("its worker died"))
         else:
@@ -167,7 +167,7 @@ class Tasks:
                 self._client = None
                 await self._connect()
                 log.info("connected to the scheduler at %s again", self._address)
-            except Exception as error:  # it is down: go on asking
+            except Exception as error:  # noqa: BLE001 it is down: go on asking
                 log.warning("no scheduler at %s: %s", self._address, error)
 
 
@@ -176,7 +176,7 @@ def _key(attempt: Attempt) -> str:
 
 
 def _payload(attempt: Attempt) -> bytes:
-    """Return the encoded :class:`~mtor_kernel.protocol.task.Task`; the query's body goes in as it is."""
+    """Return the encoded :class:`Task`; the query's body goes in as it was stored."""
     return encode(
         {"attempt": attempt.ref, "model": attempt.spec, "query": msgspec.Raw(attempt.body)}
     )

@@ -1,8 +1,8 @@
 """Who serves: the workers that are linked, what each can do, and whether it is well.
 
-A worker dials in by the link (`gateway/link.py`), says hello, beats every few seconds, and sends its
-chunks. Everything it says names the attempt it is about; what does not match the current attempt of
-a query is dropped, and the worker is told to stop working on it.
+A worker dials in by the link (`gateway/link.py`), says hello, beats every few seconds, and sends
+its chunks. Everything it says names the attempt it is about; what does not match the current
+attempt of a query is dropped, and the worker is told to stop working on it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from mtor_kernel.protocol.errors import NotFound
 from mtor_kernel.protocol.ngram import (
     Beat,
     Bye,
@@ -28,7 +29,6 @@ from mtor_kernel.protocol.ngram import (
     WorkerNGram,
     WorkerProgress,
 )
-from mtor_kernel.protocol.errors import NotFound
 from mtor_kernel.protocol.views import ServedInfo, WorkerInfo
 from mtor_kernel.realm.attempts import Attempt, Lost
 
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 
 #: A worker that says nothing for this long is sick, and its attempts are lost.
 LEASE_SECONDS = 15.0
-#: How long a worker whose connection broke has to dial in again. Of a killed worker Dask tells at once.
+#: How long a worker whose connection broke has to dial in again. Of a killed worker Dask tells at
+#: once.
 REDIAL_SECONDS = 2.0
 
 Send = Callable[[LinkNGram], None]
@@ -58,8 +59,8 @@ class Worker:
         self.draining = False
         #: Attempts known to run on it, by query.
         self.attempts: dict[str, Attempt] = {}
-        #: Attempts that the realm has given up and the worker has not, with their models: each still
-        #: fills a slot.
+        #: Attempts that the realm has given up and the worker has not, with their models: each
+        #: still fills a slot.
         self.zombies: dict[tuple[str, int], str] = {}
         #: When its connection broke; ``None`` while it is linked.
         self.gone_at: float | None = None

@@ -10,7 +10,7 @@ from mtor_kernel.protocol.backend import ModelSpec
 LEARNING_RATE = 0.1
 #: Of the output tokens that a model gives by default, how many an answer is taken to have at first.
 FIRST_GUESS = 0.5
-#: A query that has run longer than usual is taken to need this much of the usual time yet.
+#: However long a query has run, it is taken to need at least this much of the usual time yet.
 OVERDUE = 0.25
 
 

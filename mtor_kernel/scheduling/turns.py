@@ -33,8 +33,8 @@ FORGOTTEN_AT_ONCE = 4
 class Turns:
     """The waiting tickets of one class, in the order in which their turns come.
 
-    A step costs O(log n) in users, whatever the number of tickets. Each share stands on exactly one
-    of four shelves, each sorted by ``(counter, turn)``.
+    A step costs O(log n) in users, whatever the number of tickets. Shares stand on three shelves,
+    each sorted by ``(counter, turn)``; who only runs stands on none.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class Turns:
     def __init__(self, blocked: AbstractSet[str]) -> None:
         self._blocked = blocked
         self._shares: dict[str, Share] = {}
-        #: Waiting and next in turn; waiting but passed over; running only; neither.
-        self._ready, self._passed, self._busy, self._idle = (SortedList() for _ in range(4))
+        #: Those who wait and are next in turn; who wait and are passed over; who do nothing here.
+        self._ready, self._passed, self._idle = SortedList(), SortedList(), SortedList()
         #: Where each waiting query's ticket is: in whose share, at which place.
         self._places: dict[str, tuple[Share, int]] = {}
         #: The share that was the last to leave the ready shelf empty.
@@ -167,19 +167,23 @@ class Turns:
         if share.shelf is None:
             return
         share.counter = self._due(share)
-        share.shelf.remove(share.key)
+        if share.shelf[0] is share.key:
+            share.shelf.pop(0)
+        else:
+            share.shelf.remove(share.key)
         if share.shelf is self._ready and not self._ready:
             self._last = share
 
     def _put_up(self, share: Share) -> None:
         if not share.waiting:
-            share.shelf = self._busy if share.running else self._idle
+            share.shelf = None if share.running else self._idle
         elif share.name in self._blocked:
             share.shelf, share.seen = self._passed, self._taken
         else:
             share.shelf = self._ready
-        share.key = (share.counter, share.turn, share)
-        share.shelf.add(share.key)
+        if share.shelf is not None:
+            share.key = (share.counter, share.turn, share)
+            share.shelf.add(share.key)
 
     def _join(self, share: Share, ticket: Ticket, *, first: bool = False) -> None:
         if not share.waiting:
@@ -204,19 +208,16 @@ class Turns:
     def _forget(self) -> None:
         """Drop idle users whom the floor has overtaken for good.
 
-        Counters of others fall by no more than what is outstanding, so below `sure` no floor will
-        ever be; and whoever comes back with less than the floor is lifted to it, known or not.
+        No floor to come is below the least counter of those who wait (or of the last who did), less
+        all that may yet be taken back. Who comes with less than the floor is lifted to it, and so
+        is who comes unknown.
         """
-        heads = [shelf[0][0] for shelf in (self._passed, self._busy) if shelf]
-        sure = min([self.floor, *heads]) - self._outstanding
+        least = min(self.floor, self._passed[0][0]) if self._passed else self.floor
+        sure = least - self._outstanding
         for _ in range(FORGOTTEN_AT_ONCE):
             if not self._idle or self._idle[0][0] > sure:
                 return
-            share = self._idle[0][2]
-            if share is self._last and not self._ready:
-                return
-            self._idle.pop(0)
-            del self._shares[share.name]
+            del self._shares[self._idle.pop(0)[2].name]
 
 
 def _turns_until(other: Share, target: float, share: Share, rank: int) -> int:

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import hashlib
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +103,8 @@ class Blobs:
         self._max_bytes = max_bytes
         self._ttl_seconds = ttl_seconds
         self._clock = clock
+        #: Files that are being written: not to be taken for what a crash left.
+        self._arriving: set[Path] = set()
 
     async def put(
         self, user: str, content: bytes | AsyncIterator[bytes], mime: str, *,
@@ -122,13 +124,14 @@ class Blobs:
             The disk is full.
         """
         _check_mime(mime)
-        path, file = await asyncio.to_thread(self._temporary)
+        arriving = self._root / f".{secrets.token_hex(16)}"
+        self._arriving.add(arriving)
         try:
-            info = BlobInfo(*await self._receive(file, content), mime)
-            await self._keep(user, info, path, self._quota if quota is None else quota)
+            info = BlobInfo(*await self._receive(arriving, content), mime)
+            await self._keep(user, info, arriving, self._quota if quota is None else quota)
         finally:
-            file.close()
-            path.unlink(missing_ok=True)
+            arriving.unlink(missing_ok=True)
+            self._arriving.discard(arriving)
         return info
 
     async def open(self, user: str, id: str) -> tuple[Path, str]:
@@ -162,25 +165,22 @@ class Blobs:
     def _path(self, id: str) -> Path:
         return self._root / id[:2] / id
 
-    def _temporary(self) -> tuple[Path, BinaryIO]:
-        descriptor, name = tempfile.mkstemp(dir=self._root, prefix=".")
-        return Path(name), os.fdopen(descriptor, "wb")
-
     async def _receive(
-        self, file: BinaryIO, content: bytes | AsyncIterator[bytes]
+        self, path: Path, content: bytes | AsyncIterator[bytes]
     ) -> tuple[str, int]:
-        """Write the content down, to the disk itself; return its hash and size."""
+        """Write the content to a new file, down to the disk itself; return its hash and size."""
         digest = hashlib.sha256()
         size = 0
-        async for piece in _pieces(content):
-            size += len(piece)
-            if size > self._max_bytes:
-                raise TooLarge(
-                    f"A blob may have {self._max_bytes:,} bytes at most: make it smaller.",
-                    limit=self._max_bytes,
-                )
-            await asyncio.to_thread(_append, file, piece, digest.update)
-        await asyncio.to_thread(_sync, file)
+        with await asyncio.to_thread(_create, path) as file:
+            async for piece in _pieces(content):
+                size += len(piece)
+                if size > self._max_bytes:
+                    raise TooLarge(
+                        f"A blob may have {self._max_bytes:,} bytes at most: make it smaller.",
+                        limit=self._max_bytes,
+                    )
+                await asyncio.to_thread(_append, file, piece, digest.update)
+            await asyncio.to_thread(_sync, file)
         return digest.hexdigest(), size
 
     async def _keep(self, user: str, info: BlobInfo, file: Path, quota: int | None) -> None:
@@ -196,9 +196,10 @@ class Blobs:
         await asyncio.to_thread(_sync_folders, path.parent, self._root)
 
     def _older_than(self, then: float) -> list[Path]:
-        """Return the files, unfinished ones included, that were last put before a time."""
+        """Return the files, what a crash left half-written included, last put before a time."""
         found = [entry for entry in self._root.rglob("*") if entry.is_file()]
-        return [path for path in found if _modified(path) < then]
+        old = [path for path in found if _modified(path) < then]
+        return [path for path in old if path not in self._arriving]
 
 
 def _sweep(conn: sa.Connection, paths: list[Path]) -> int:
@@ -239,6 +240,13 @@ async def _pieces(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]
     else:
         async for piece in content:
             yield piece
+
+
+def _create(path: Path) -> BinaryIO:
+    with _disk_full_is_told():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        # Unbuffered: nothing is left to write, and to fail, when it is closed.
+        return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
 
 
 def _append(file: BinaryIO, piece: bytes, update: Callable[[bytes], None]) -> None:

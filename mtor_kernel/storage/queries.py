@@ -325,7 +325,10 @@ def _end(
         "used": None if charge is None else encode(charge.usage).decode(),
         "because": None if error is None else encode(error).decode(),
     }
-    return conn.execute(statement, told).one_or_none()
+    try:
+        return conn.execute(statement, told).one_or_none()
+    except sa.exc.IntegrityError as error:
+        raise ledger.LedgerRefused(f"query {id} cannot be charged {told['charge']}") from error
 
 
 def _charge(conn: sa.Connection, ended: Row, charge: Charge, now: float) -> None:

@@ -156,14 +156,19 @@ def is_disk_full(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> BaseException:
     """Return what the works of a failed transaction are told of `error`."""
+    told = error
     if is_disk_full(error):
-        return StorageFull(
+        told = StorageFull(
             "The realm's disk is full: nothing was written and nothing charged. Try again later, "
             "or ask the sysop to make space."
         )
-    if isinstance(error, sa.exc.DBAPIError):
-        return Unavailable(
+    elif isinstance(error, sa.exc.SQLAlchemyError):
+        told = Unavailable(
             "The realm's store could not write: nothing was charged. Try again, and tell the sysop "
             "if it goes on."
         )
-    return error
+    elif not isinstance(error, Exception):
+        told = RuntimeError(f"the transaction ended with {error!r}")
+    if told is not error:
+        told.__cause__ = error
+    return told

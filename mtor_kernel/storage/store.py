@@ -29,13 +29,13 @@ class Store:
     * A read sees one consistent state, and everything that was written before it began.
     """
 
-    def __init__(self, path: Path, blob_dir: Path, lock: FileLock) -> None:
+    def __init__(self, path: Path, blob_dir: Path, engine: sa.Engine, lock: FileLock) -> None:
         self.path = path
         self.blob_dir = blob_dir
         #: Counts the openings of this database, from 1.
-        self.epoch = 0
+        self.epoch = _begin_epoch(engine, path)
         self._lock = lock
-        self._writer = Writer(sqlite.writer_engine(path))
+        self._writer = Writer(engine)
         self._reading = sqlite.reader_engine(path)
         self._readers = ThreadPoolExecutor(sqlite.READERS, thread_name_prefix="mtor-reader")
 
@@ -57,18 +57,13 @@ class Store:
         sqlite.prepare(path)
         blob_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = sqlite.claim(path)
-        store = cls(path, blob_dir, lock)
+        engine = sqlite.writer_engine(path)
         try:
-            store.epoch = store.write_sync(_begin_epoch)
-        except BaseException as error:
-            store.close()
-            if isinstance(error, sa.exc.DatabaseError):
-                raise Unavailable(
-                    f"The database {path} cannot be used ({error.orig}): bring back a copy of it, "
-                    "or name another database."
-                ) from error
+            return cls(path, blob_dir, engine, lock)
+        except BaseException:
+            engine.dispose()
+            lock.release()
             raise
-        return store
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Carry out `work` in the writer's thread and return its result once it is durable.
@@ -123,7 +118,16 @@ class Store:
         self._lock.release()
 
 
-def _begin_epoch(conn: sa.Connection) -> int:
-    migrations.upgrade(conn)
+def _begin_epoch(engine: sa.Engine, path: Path) -> int:
     began = sa.insert(schema.epoch).values(opened_at=time.time()).returning(schema.epoch.c.number)
-    return int(conn.execute(began).scalar_one())
+    try:
+        with engine.begin() as conn:
+            migrations.upgrade(conn)
+            return int(conn.execute(began).scalar_one())
+    except sa.exc.DatabaseError as error:
+        if sqlite.is_disk_full(error):
+            raise sqlite.explain(error) from error
+        raise Unavailable(
+            f"The database {path} cannot be used ({error.orig}): bring back a copy of it, or name "
+            "another database."
+        ) from error

@@ -1,7 +1,8 @@
-"""A realm in one file: it speaks the whole protocol to clients, answers by rule, and fails on demand.
+"""A realm in one file: speaks the whole protocol to clients, answers by rule, fails on demand.
 
-Nothing is stored, scheduled or charged. What it does with a socket is real: frames are lost by cutting
-the connection under them, a restart closes the port, and after it every running attempt is void.
+Nothing is stored, scheduled or charged. What it does with a socket is real: frames are lost by
+cutting the connection under them, a restart closes the port, and after it every running attempt is
+void.
 """
 
 from __future__ import annotations
@@ -364,4 +365,3 @@ class Api(Gate):
 class Health(RequestHandler):
     def get(self) -> None:
         self.finish({"status": "ok"})
-

@@ -1,5 +1,7 @@
 """Whatever order and shape chunks come in, the answer put together is the answer that was told."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +71,7 @@ def test_any_overlapping_tellings_give_the_answer_once(
     ]
     chunks = [event for event in given_out if isinstance(event, Chunk)]
     assert "".join(event.text for event in chunks) == text_of(answer)
-    assert all(one.next == other.seq for one, other in zip(chunks, chunks[1:], strict=False))
+    assert all(one.next == other.seq for one, other in pairwise(chunks))
 
 
 def test_a_gap_is_asked_for_once_and_the_end_waits_for_it() -> None:

@@ -1,9 +1,10 @@
-"""What tests of the workers share: a gateway to link to, a worker without Dask, and real weights."""
+"""What tests of the workers share: a gateway, a worker without Dask around it, real weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ def make_worker() -> Iterator[Callable[..., Runtime]]:
     """Makes workers that serve some models, with no Dask around them."""
     made: list[Runtime] = []
 
-    def make(*specs: ModelSpec, name: str = "w1") -> Runtime:
-        runtime = Runtime(name, threads=8)
+    def make(*specs: ModelSpec, **how: Any) -> Runtime:
+        runtime = Runtime("w1", threads=8, **how)
         runtime.serve(discover(specs))
         made.append(runtime)
         return runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +33,8 @@ class Heard(NamedTuple):
 class GatewayDouble:
     """Listens on a loopback port of its own, in a thread of its own; `with` ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.heard: list[Heard] = []
         self.connections = 0
         self.refused = 0
@@ -50,7 +52,7 @@ class GatewayDouble:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/link"
+        return f"{'wss' if self._tls else 'ws'}://127.0.0.1:{self.port}/link"
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +126,7 @@ class GatewayDouble:
 
     def _listen(self) -> None:
         application = web.Application([("/link", _LinkHandler, {"gateway": self})])
-        self._server = httpserver.HTTPServer(application)
+        self._server = httpserver.HTTPServer(application, ssl_options=self._tls)
         self._server.add_sockets(self._listening)
 
     def _die(self) -> None:
@@ -139,6 +141,11 @@ class GatewayDouble:
             self.heard.append(Heard(connection, ngram, time.monotonic()))
             self._news.notify_all()
 
+    def refuse(self) -> None:
+        with self._news:
+            self.refused += 1
+            self._news.notify_all()
+
 
 class _LinkHandler(websocket.WebSocketHandler):
     def initialize(self, gateway: GatewayDouble) -> None:
@@ -147,7 +154,7 @@ class _LinkHandler(websocket.WebSocketHandler):
 
     def prepare(self) -> None:
         if self.request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.gateway.refused += 1
+            self.gateway.refuse()
             raise web.HTTPError(401)
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:

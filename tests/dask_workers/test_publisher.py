@@ -124,3 +124,15 @@ def test_text_that_cannot_travel_is_refused(publisher: Publisher, tape: Tape) ->
         publisher.publish(Delta("\ud83d"))
     assert publisher.parts() == ()
     assert not tape.sent
+
+
+def test_a_part_that_no_frame_can_hold_is_left_to_the_outcome(
+    publisher: Publisher, tape: Tape
+) -> None:
+    huge = Data("x" * 300_000)
+    publisher.publish(Delta("before"))
+    publisher.publish(Delta("", huge))
+    publisher.publish(Delta("after"))
+    publisher.flush()
+    assert [chunk.text for _, chunk in tape.sent] == ["before"]
+    assert publisher.parts() == (Text("before"), huge, Text("after"))

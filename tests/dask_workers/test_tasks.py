@@ -12,7 +12,7 @@ from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry, parse_key, run_query, task_key
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import Malformed
-from mtor_kernel.protocol.ngram import Stop, WorkerChunk
+from mtor_kernel.protocol.ngram import Stop, WorkerChunk, WorkerHello
 from mtor_kernel.protocol.query import Text
 from mtor_kernel.protocol.task import Outcome
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
@@ -84,6 +84,7 @@ def test_a_cancelled_attempt_is_charged_for_what_was_published(
     spec = echo(chunks=1000, rate=100.0)
     worker = make_worker(spec)
     worker.connect(gateway.url, TOKEN)
+    gateway.wait_for(WorkerHello)
     job = task(spec, "a b c")
     with ThreadPoolExecutor() as pool:
         running = pool.submit(carry, job, worker)
@@ -98,13 +99,16 @@ def test_a_cancelled_attempt_is_charged_for_what_was_published(
     assert outcome.usage.estimated
 
 
-def test_a_newer_attempt_ends_the_older_one_as_lost(make_worker: MakeWorker) -> None:
+def test_a_newer_attempt_ends_the_older_one_as_lost(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
     spec, query = echo(chunks=1000, rate=50.0), new_query_id()
     worker = make_worker(spec, echo("quick"))
+    worker.connect(gateway.url, TOKEN)
+    gateway.wait_for(WorkerHello)
     with ThreadPoolExecutor() as pool:
         old = pool.submit(carry, task(spec, query=query), worker)
-        while not worker.attempts.all():
-            assert not old.done()
+        gateway.wait_for(WorkerChunk)
         new = carry(task(echo("quick"), query=query, attempt=2), worker)
         outcome = old.result(1)
     assert new.error is None
@@ -113,7 +117,7 @@ def test_a_newer_attempt_ends_the_older_one_as_lost(make_worker: MakeWorker) -> 
     assert outcome.retryable
 
 
-def test_an_attempt_that_breaks_off_is_not_an_answer(make_worker: MakeWorker) -> None:
+def test_an_attempt_that_was_given_up_before_it_starts_is_lost(make_worker: MakeWorker) -> None:
     spec = echo(hang=True)
     worker = make_worker(spec)
     job = task(spec)

@@ -27,9 +27,7 @@ def opened(folder: Path) -> Store:
     return Store.open(f"sqlite:///{folder}/db/realm.db", folder / "blobs")
 
 
-def admit_all(
-    standing: Standing, quotas: Quotas, hold_micro: int, tokens: int, now: float
-) -> None:
+def admit_all(standing: Standing, quotas: Quotas, hold_micro: int, tokens: int, now: float) -> None:
     """Say yes."""
 
 
@@ -82,7 +80,10 @@ def person(
 
 
 def accept(
-    store: Store, new: queries.NewQuery, quotas: Quotas = NO_RULES, decide: queries.Decide = admit_all
+    store: Store,
+    new: queries.NewQuery,
+    quotas: Quotas = NO_RULES,
+    decide: queries.Decide = admit_all,
 ) -> queries.Accepted:
     """Write a query down."""
     return store.write_sync(lambda db: queries.accept(db, new, quotas, decide))

@@ -1,0 +1,159 @@
+"""``mtor doctor``: what this machine can serve, and whether it is set up safely.
+
+A list of checks, each a function that yields findings; the worst of them decides the exit status.
+Secrets are looked for by name and never shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtor_kernel.protocol.errors import RealmError
+
+#: SQLite versions in which two connections that write and checkpoint could corrupt the file. MTOR
+#: writes and checkpoints on one connection, which is not touched by it.
+_WAL_RESET_FIXED = (3, 51, 3)
+#: Environment variables that hold keys of remote APIs.
+_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
+
+
+class Mark(enum.StrEnum):
+    """How bad it is."""
+
+    WELL = "ok"
+    NOTE = "note"
+    BAD = "BAD"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    mark: Mark
+    text: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("--catalogue", type=Path, help="a catalogue other than the built-in one")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print all findings; 1 if one of them is bad."""
+    worst = 0
+    for title, check in _checks(given.catalogue):
+        print(title)
+        for finding in _guarded(check):
+            print(f"  {finding.mark:<5} {finding.text}")
+            worst |= finding.mark is Mark.BAD
+    return worst
+
+
+def _checks(catalogue: Path | None) -> list[tuple[str, Callable[[], Iterator[Finding]]]]:
+    return [
+        ("Models", lambda: _models(catalogue)),
+        ("Store", _store),
+        ("Realm", _realm),
+        ("Ports", _ports),
+        ("Keys", _keys),
+    ]
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except (OSError, RealmError, sqlite3.Error) as error:
+        yield Finding(Mark.BAD, str(error))
+
+
+def _models(path: Path | None) -> Iterator[Finding]:
+    from dask_workers.discovery import discover
+    from mtor_kernel.realm.catalogue import load_catalogue
+
+    for found in discover(load_catalogue(path).models):
+        spec = found.spec
+        if found.missing:
+            yield Finding(Mark.NOTE, f"{spec.name} ({spec.modality}): {found.missing}")
+        else:
+            yield Finding(Mark.WELL, f"{spec.name} ({spec.modality}) by {spec.backend}")
+
+
+def _store() -> Iterator[Finding]:
+    from mtor_kernel.locate import data_dir
+
+    folder = data_dir()
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    safe = not mode & 0o077
+    yield Finding(Mark.WELL if safe else Mark.BAD, f"{folder} has mode {mode:o}")
+    version = sqlite3.sqlite_version
+    fixed = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
+    yield Finding(
+        Mark.WELL if fixed else Mark.NOTE,
+        f"SQLite {version}"
+        + ("" if fixed else ": has the WAL-reset bug, which one writing connection never meets"),
+    )
+    database = folder / "realm.sqlite"
+    if not database.exists():
+        yield Finding(Mark.NOTE, "no realm has run here yet")
+        return
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        intact = connection.execute("PRAGMA quick_check").fetchone()[0]
+    yield Finding(Mark.WELL if journal == "wal" else Mark.BAD, f"journal mode {journal}")
+    yield Finding(Mark.WELL if intact == "ok" else Mark.BAD, f"quick check: {intact}")
+
+
+def _realm() -> Iterator[Finding]:
+    from mtor_kernel.client import Realm
+    from mtor_kernel.locate import find
+
+    address = find()
+    if address is None:
+        yield Finding(Mark.NOTE, "none runs: the next query starts yours")
+        return
+    with Realm(address.url, address.token) as realm:
+        me, state = realm.me(), realm.queue()
+    yield Finding(Mark.WELL, f"{address.url} answers; you are {me.user} ({me.role})")
+    for worker in state.workers:
+        mark = Mark.WELL if worker.state == "well" else Mark.BAD
+        yield Finding(mark, f"worker {worker.name} is {worker.state}")
+    if not state.workers:
+        yield Finding(Mark.BAD, "no worker is linked: see dask/worker.log in the data folder")
+
+
+def _ports() -> Iterator[Finding]:
+    """Tell which ports of the realm, its scheduler and its workers are reachable from outside."""
+    import psutil
+
+    from mtor_kernel.locate import RuntimeFile
+
+    runtime = RuntimeFile().read()
+    if runtime is None or not psutil.pid_exists(runtime.pid):
+        yield Finding(Mark.NOTE, "no realm of yours runs")
+        return
+    family = psutil.Process(runtime.pid)
+    for process in [family, *family.children(recursive=True)]:
+        for connection in process.net_connections("inet"):
+            if connection.status != psutil.CONN_LISTEN:
+                continue
+            host, port = connection.laddr
+            loopback = host in ("127.0.0.1", "::1")
+            yield Finding(
+                Mark.WELL if loopback else Mark.BAD,
+                f"{host}:{port} (process {process.pid})"
+                + ("" if loopback else ": reachable from other machines"),
+            )
+
+
+def _keys() -> Iterator[Finding]:
+    named = [name for name in _KEYS if os.environ.get(name)]
+    yield Finding(Mark.NOTE, f"in the environment, by name: {', '.join(named) or 'none'}")
+    if os.environ.get("MTOR_TOKEN"):
+        yield Finding(Mark.NOTE, "MTOR_TOKEN is set: it goes before your personal realm")

@@ -1,0 +1,1 @@
+"""The Jupyter Server face: a relay to the realm, and nothing more."""

@@ -1,0 +1,185 @@
+"""The link carries what attempts say, hears what the realm says, and comes back when it is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+
+import pytest
+
+from dask_workers.runtime import Runtime
+from dask_workers.tasks import carry
+from mtor_kernel.protocol.ngram import (
+    Beat,
+    Bye,
+    Health,
+    Load,
+    Served,
+    Stop,
+    Unload,
+    WorkerChunk,
+    WorkerHello,
+)
+from mtor_kernel.protocol.query import text_of
+from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
+from tests.dask_workers.samples import echo, task
+
+MakeWorker = Callable[..., Runtime]
+
+
+def linked(worker: Runtime, gateway: GatewayDouble) -> Runtime:
+    worker.connect(gateway.url, TOKEN)
+    gateway.wait_for(WorkerHello)
+    return worker
+
+
+def test_the_first_thing_said_is_who_it_is_and_what_it_serves(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    linked(make_worker(echo(slots=3)), gateway)
+    first = gateway.heard[0].ngram
+    assert first == WorkerHello("w1", served=(Served("echo", 3),), threads=8)
+
+
+def test_a_wrong_token_is_refused_and_tried_again(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = make_worker(echo())
+    worker.connect(gateway.url, "not the token")
+    gateway.wait(lambda heard: gateway.refused >= 2)
+    assert not worker.connection
+
+
+def test_what_several_attempts_say_at_once_arrives_in_order(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(chunks=300)
+    worker = linked(make_worker(spec), gateway)
+    jobs = [task(spec, f"a{n} b{n} c{n}") for n in range(6)]
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(lambda job: carry(job, worker), jobs))
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        whole = text_of(outcome.parts)
+        gateway.wait(lambda _, q=job.attempt.query, t=whole: gateway.text_of(q) == t)
+
+
+def test_heartbeats_name_the_attempts_that_run(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(chunks=3, hang=True, fail_after=1)
+    worker = linked(make_worker(spec, beat_seconds=0.05), gateway)
+    job = task(spec)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(carry, job, worker)
+        gateway.wait(lambda heard: Beat((job.attempt,)).running == _last_beat(heard).running)
+        gateway.say(Stop(job.attempt.query, 1))
+        assert running.result(1).cancelled
+    gateway.wait(lambda heard: not _last_beat(heard).running)
+    assert _last_beat(gateway.heard).memory_bytes > 1_000_000
+
+
+def _last_beat(heard: list) -> Beat:
+    beats = [one.ngram for one in heard if isinstance(one.ngram, Beat)]
+    return beats[-1] if beats else Beat()
+
+
+def test_a_frame_that_is_no_ngram_is_ignored(
+    make_worker: MakeWorker, gateway: GatewayDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = linked(make_worker(echo()), gateway)
+    for frame in ("", "nonsense", "[]", '{"op":"no such"}', '{"op":"load","model":"other"}'):
+        gateway.say_raw(frame)
+    gateway.say(Load("echo"))
+    assert gateway.wait_for(Health)[-1].served == (Served("echo", 4, loaded=True),)
+    assert worker.connection
+    assert gateway.connections == 1
+
+
+def test_loading_and_unloading_is_told(make_worker: MakeWorker, gateway: GatewayDouble) -> None:
+    linked(make_worker(echo(), echo("bad", fail_load=True)), gateway)
+    gateway.say(Load("echo"))
+    assert gateway.wait_for(Health, 1)[-1].served[0].loaded
+    gateway.say(Unload("echo"))
+    assert not gateway.wait_for(Health, 2)[-1].served[0].loaded
+    gateway.say(Load("bad"))
+    assert "RuntimeError" in gateway.wait_for(Health, 3)[-1].served[1].trouble
+
+
+def test_a_model_that_is_to_be_preloaded_is(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    linked(make_worker(echo(preload=True)), gateway)
+    gateway.wait(
+        lambda heard: any(
+            one.ngram.served[0].loaded
+            for one in heard
+            if isinstance(one.ngram, WorkerHello | Health)
+        )
+    )
+
+
+def test_after_the_gateway_was_away_nothing_of_an_answer_is_missing(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(chunks=150, rate=100.0)
+    worker = linked(make_worker(spec), gateway)
+    job = task(spec, "a b c d e f g")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(carry, job, worker)
+        gateway.wait_for(WorkerChunk, 3)
+        gateway.go_away()
+        gateway.come_back()
+        gateway.wait_for(WorkerHello, 2)
+        whole = text_of(running.result(10).parts)
+    gateway.wait(lambda _: gateway.text_of(job.attempt.query) == whole)
+    again = [h.ngram for h in gateway.heard if h.connection == 2]
+    assert isinstance(again[0], WorkerHello)
+    assert next(one for one in again if isinstance(one, WorkerChunk)).seq == 0
+
+
+def test_an_attempt_that_nobody_can_hear_of_is_given_up_with_its_lease(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(hang=True, chunks=2, fail_after=1)
+    worker = linked(make_worker(spec, beat_seconds=0.05, lease_seconds=0.5), gateway)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(carry, task(spec), worker)
+        gateway.wait_for(WorkerChunk)
+        gateway.go_away()
+        outcome = running.result(5)
+    assert outcome.error is not None
+    assert outcome.error.code == "worker_lost"
+
+
+def test_a_gateway_that_does_not_read_slows_the_producer(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(text="x" * 1000, chunks=40_000)
+    worker = linked(make_worker(spec), gateway)
+    job = task(spec, max_tokens=1_000_000)
+    with ThreadPoolExecutor() as pool:
+        gateway.read(False)
+        running = pool.submit(carry, job, worker)
+        with pytest.raises(StillRunning):
+            running.result(1)
+        gateway.say(Stop(job.attempt.query, 1))
+        gateway.read(True)
+        outcome = running.result(5)
+    assert outcome.cancelled
+    # What fits into the kernel's buffers, of 40 MB; the rest was never made.
+    assert len(text_of(outcome.parts)) < 15e6
+
+
+def test_leaving_is_said_and_the_threads_end(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    before = set(threading.enumerate())
+    worker = linked(make_worker(echo()), gateway)
+    ours = [one for one in threading.enumerate() if one not in before]
+    worker.close("the shift is over")
+    assert gateway.wait_for(Bye) == [Bye("the shift is over")]
+    for thread in ours:
+        thread.join(5)
+        assert not thread.is_alive()

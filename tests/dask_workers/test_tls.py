@@ -1,0 +1,104 @@
+"""Over TLS the link reads and writes at once, and trusts only who it was told to trust."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import logging
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from logging.handlers import QueueHandler
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dask_workers.runtime import Runtime
+from dask_workers.tasks import carry
+from mtor_kernel.protocol.ngram import Health, Load, Unload, WorkerHello
+from mtor_kernel.protocol.query import text_of
+from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
+from tests.dask_workers.samples import echo, task
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "gateway.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@pytest.fixture
+def tls_gateway(certificate: Path) -> Iterator[GatewayDouble]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with GatewayDouble(context) as double:
+        yield double
+
+
+def test_both_directions_at_once_lose_nothing(
+    make_worker: Callable[..., Runtime], tls_gateway: GatewayDouble, certificate: Path
+) -> None:
+    spec = echo(chunks=500)
+    worker = make_worker(spec, echo("other"))
+    worker.connect(tls_gateway.url, TOKEN, ca=certificate.read_text())
+    tls_gateway.wait_for(WorkerHello)
+    jobs = [task(spec, f"a{n} b{n} c{n}") for n in range(6)]
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(carry, job, worker) for job in jobs]
+        for count in range(50):
+            tls_gateway.say(Load("other"))
+            tls_gateway.wait_for(Health, 2 * count + 1)
+            tls_gateway.say(Unload("other"))
+            tls_gateway.wait_for(Health, 2 * count + 2)
+        outcomes = [one.result(20) for one in running]
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        whole = text_of(outcome.parts)
+        tls_gateway.wait(lambda _, q=job.attempt.query, t=whole: tls_gateway.text_of(q) == t)
+    assert tls_gateway.connections == 1
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
+    make_worker: Callable[..., Runtime], tls_gateway: GatewayDouble
+) -> None:
+    told: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    listener = QueueHandler(told)
+    logging.getLogger("dask_workers.link").addHandler(listener)
+    try:
+        worker = make_worker(echo())
+        worker.connect(tls_gateway.url, TOKEN)
+        assert "CERTIFICATE_VERIFY_FAILED" in told.get(timeout=5).getMessage()
+    finally:
+        logging.getLogger("dask_workers.link").removeHandler(listener)
+    assert not worker.connection
+    assert not tls_gateway.connections

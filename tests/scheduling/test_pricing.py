@@ -1,0 +1,178 @@
+"""What a query may cost and what it did cost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtor_kernel.protocol.account import RateCard, Usage
+from mtor_kernel.protocol.errors import TooLarge, UnknownOption
+from mtor_kernel.protocol.query import Audio, Image, Message, Modality, Options, Query, Text
+from mtor_kernel.scheduling import pricing
+from tests.scheduling.examples import RATES, make_spec
+
+FREE = RateCard(free=True)
+BLOB = "0" * 64
+RATE_NAMES = [name for name in RateCard.__struct_fields__ if name != "free"]
+FIGURES = [name for name in Usage.__struct_fields__ if name != "estimated"]
+
+
+def rate_cards() -> st.SearchStrategy[RateCard]:
+    rates = st.fixed_dictionaries({name: st.integers(0, 10_000) for name in RATE_NAMES})
+    return rates.map(lambda given: RateCard(**given) if any(given.values()) else FREE)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> tuple[Query, Modality]:
+    modality = draw(st.sampled_from(Modality))
+    parts = [Text(draw(st.text(max_size=200)))]
+    if modality is Modality.VISION:
+        parts += [Image(BLOB)] * draw(st.integers(0, 3))  # type: ignore[list-item]
+    if modality is Modality.TRANSCRIPTION:
+        parts += [Audio(BLOB)]  # type: ignore[list-item]
+    options = Options()
+    if modality is Modality.CHAT:
+        options = Options(max_tokens=draw(st.none() | st.integers(1, 4096)))
+    if modality is Modality.IMAGE:
+        options = Options(width=draw(st.integers(16, 4096)), steps=draw(st.integers(1, 500)))
+    if modality is Modality.SPEECH:
+        options = Options(speed=draw(st.none() | st.floats(0.25, 4)))
+    return Query((Message("user", tuple(parts)),), options=options), modality
+
+
+@given(queries(), rate_cards(), st.sampled_from([None, 512, 8192]), st.data())
+def test_no_usage_within_the_worst_case_costs_more_than_the_hold(
+    asked: tuple[Query, Modality], rates: RateCard, context: int | None, data: st.DataObject
+) -> None:
+    query, modality = asked
+    spec = make_spec(modality=modality, rates=rates, context_tokens=context)
+    most = pricing.worst_case(query, spec)
+    used = Usage(**{name: data.draw(st.integers(0, getattr(most, name))) for name in FIGURES})
+    hold = pricing.hold_for(query, spec)
+    assert pricing.price(used, rates) <= hold
+    assert pricing.price(used, rates, answered=False) <= hold
+    assert (hold == 0) == rates.free
+
+
+@given(st.builds(Usage, **{name: st.integers(0, 10**9) for name in FIGURES}), rate_cards())
+def test_an_answer_is_never_without_a_price_unless_its_card_is_free(
+    usage: Usage, rates: RateCard
+) -> None:
+    price = pricing.price(usage, rates)
+    assert isinstance(price, int)
+    assert (price == 0) == rates.free
+
+
+@given(
+    st.builds(Usage, **{name: st.integers(0, 10**9) for name in FIGURES}),
+    rate_cards(),
+    st.integers(0, 10**6),
+)
+def test_a_charge_is_never_above_its_hold(usage: Usage, rates: RateCard, hold: int) -> None:
+    charge = pricing.charge_for(usage, rates, hold)
+    assert charge.amount_micro == min(hold, pricing.price(usage, rates))
+    assert charge.usage == usage
+
+
+def test_the_price_is_the_sum_of_figures_times_rates() -> None:
+    usage = Usage(input_tokens=10, output_tokens=20, compute_ms=999)
+    assert pricing.price(usage, RATES) == 5 + 10 + 60
+
+
+@pytest.mark.parametrize(
+    ("usage", "rates", "price"),
+    [
+        (Usage(images=2), RateCard(image_micro=7), 14),
+        (Usage(characters=12), RateCard(character_micro=3), 36),
+        (Usage(pixel_steps=512 * 512 * 20), RateCard(megapixel_step_micro=1000), 5243),
+        (Usage(audio_ms=1500), RateCard(audio_second_micro=3), 5),
+        (Usage(compute_ms=1), RateCard(compute_second_micro=1), 1),
+        (Usage(), RateCard(output_token_micro=1), 1),
+        (Usage(), RateCard(query_micro=9), 9),
+        (Usage(output_tokens=10**12), FREE, 0),
+    ],
+)
+def test_every_figure_has_its_rate_and_parts_are_rounded_up(
+    usage: Usage, rates: RateCard, price: int
+) -> None:
+    assert pricing.price(usage, rates) == price
+
+
+def test_an_absurd_price_stays_a_number_that_everybody_can_hold() -> None:
+    rates = RateCard(output_token_micro=2**53 - 1)
+    assert pricing.price(Usage(output_tokens=1000), rates) == 2**53 - 1
+
+
+def test_a_cancelled_query_pays_for_what_was_published_and_no_more() -> None:
+    assert pricing.charge_for(Usage(), RATES, 100, answered=False).amount_micro == 0
+    published = Usage(output_tokens=4)
+    assert pricing.charge_for(published, RATES, 100, answered=False).amount_micro == 12
+
+
+def test_the_worst_case_of_a_chat_is_its_bytes_and_its_limit_of_tokens() -> None:
+    query = Query.ask("héllo", max_tokens=100)
+    most = pricing.worst_case(query, make_spec())
+    assert most.input_tokens == 6 + 2 * pricing.MESSAGE_TOKENS
+    assert most.output_tokens == 100
+    assert most.compute_ms == 600_000
+    assert pricing.tokens_of(most) == most.input_tokens + 100
+
+
+def test_the_limit_of_an_answer_is_the_querys_or_the_entrys_or_the_models() -> None:
+    spec = make_spec(default_max_tokens=64, max_output_tokens=128)
+    assert pricing.output_limit(Query.ask("hi", max_tokens=128), spec) == 128
+    assert pricing.output_limit(Query.ask("hi"), spec) == 64
+    preset = make_spec(defaults=Options(max_tokens=32))
+    assert pricing.output_limit(Query.ask("hi"), preset) == 32
+    low = make_spec(default_max_tokens=512, max_output_tokens=128)
+    assert pricing.output_limit(Query.ask("hi"), low) == 128
+    assert pricing.output_limit(Query.ask("hi"), make_spec(context_tokens=100)) == 100
+
+
+def test_asking_for_more_tokens_than_the_model_gives_is_refused_with_the_limit() -> None:
+    with pytest.raises(UnknownOption, match=r"at most 128: ask for fewer") as refused:
+        pricing.hold_for(Query.ask("hi", max_tokens=129), make_spec(max_output_tokens=128))
+    assert refused.value.details == {"limit": 128, "used": 129}
+
+
+def test_a_prompt_that_cannot_fit_is_refused_and_one_that_might_is_not() -> None:
+    spec = make_spec(context_tokens=100)
+    fits = 99 * pricing.MAX_BYTES_PER_TOKEN
+    assert pricing.worst_case(Query.ask("x" * fits), spec).input_tokens == 100
+    with pytest.raises(TooLarge, match="shorten it"):
+        pricing.worst_case(Query.ask("x" * (fits + 1)), spec)
+
+
+def test_pictures_recordings_and_speech_have_a_worst_case() -> None:
+    ask = Query.ask("a cat")
+    drawn = pricing.worst_case(ask, make_spec(modality=Modality.IMAGE))
+    assert (drawn.images, drawn.pixel_steps, drawn.output_tokens) == (1, 1024 * 1024 * 50, 0)
+    small = Options(width=16, height=16, steps=1)
+    preset = make_spec(modality=Modality.IMAGE, defaults=small)
+    assert pricing.worst_case(ask, preset).pixel_steps == 256
+    said = pricing.worst_case(ask, make_spec(modality=Modality.SPEECH))
+    assert (said.characters, said.audio_ms) == (5, 5 * pricing.SPOKEN_CHARACTER_MS)
+    heard = Query((Message("user", (Audio(BLOB),)),))
+    transcribed = pricing.worst_case(heard, make_spec(modality=Modality.TRANSCRIPTION))
+    assert transcribed.audio_ms == pricing.MAX_AUDIO_MS
+
+
+@given(queries(), st.floats(0, 10_000))
+def test_the_estimate_for_the_fair_queue_is_a_cost_that_it_takes(
+    asked: tuple[Query, Modality], learned: float
+) -> None:
+    query, modality = asked
+    cost = pricing.cost_estimate(query, make_spec(modality=modality), learned)
+    assert 1 <= cost < float("inf")
+
+
+def test_the_estimate_follows_what_answers_have_been() -> None:
+    spec, query = make_spec(), Query.ask("hello", max_tokens=100)
+    short, long = (pricing.cost_estimate(query, spec, tokens) for tokens in (10, 50))
+    assert long - short == 80
+    assert pricing.cost_estimate(query, spec, 5000) == pricing.cost_estimate(query, spec, 100)
+
+
+def test_service_counts_an_output_token_for_two() -> None:
+    assert pricing.service(Usage(input_tokens=10, output_tokens=5)) == 20
+    assert pricing.service(Usage()) == 1
+    assert pricing.service(Usage(compute_ms=250)) == 250

@@ -1,0 +1,178 @@
+"""Which model answers, and what a faulty catalogue is told."""
+
+import pytest
+
+from mtor_kernel.protocol.errors import BadInput, Malformed, NoModel, UnknownModel
+from mtor_kernel.protocol.query import Modality
+from mtor_kernel.scheduling.routing import (
+    Catalogue,
+    build_catalogue,
+    expand,
+    names,
+    parse_catalogue,
+    resolve,
+)
+from tests.scheduling.examples import make_spec
+
+TOML = """\
+[aliases]
+chat = ["smollm2", "echo"]
+fast = ["echo"]
+
+[[models]]
+name = "smollm2"
+modality = "chat"
+backend = "llama_cpp"
+slots = 2
+context_tokens = 8192
+[models.rates]
+output_token_micro = 20
+[models.defaults]
+temperature = 0.2
+[models.settings]
+file = "smollm2.gguf"
+
+[[models]]
+name = "echo"
+modality = "chat"
+backend = "echo"
+rates = { free = true }
+"""
+
+
+def everything(_: str) -> bool:
+    return True
+
+
+def nothing(_: str) -> bool:
+    return False
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    return build_catalogue(
+        [make_spec("smollm2"), make_spec("echo"), make_spec("big")],
+        {"chat": ["smollm2", "echo"], "best": ["big", "chat"], "vision": []},
+    )
+
+
+def test_a_model_stands_for_itself_even_when_it_is_not_well(catalogue: Catalogue) -> None:
+    assert resolve(catalogue, "echo", nothing).name == "echo"
+
+
+def test_an_alias_is_the_first_of_its_models_that_is_well(catalogue: Catalogue) -> None:
+    assert resolve(catalogue, "chat", everything).name == "smollm2"
+    assert resolve(catalogue, "chat", {"echo"}.__contains__).name == "echo"
+
+
+def test_an_alias_of_which_nothing_is_well_is_its_first_model(catalogue: Catalogue) -> None:
+    assert resolve(catalogue, "chat", nothing).name == "smollm2"
+
+
+def test_aliases_lead_through_aliases(catalogue: Catalogue) -> None:
+    assert [spec.name for spec in expand(catalogue, "best")] == ["big", "smollm2", "echo"]
+    assert resolve(catalogue, "best", {"echo"}.__contains__).name == "echo"
+
+
+def test_an_unknown_name_is_refused_with_names_that_come_close(catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownModel, match=r"no model 'smolm2' here. Did you mean 'smollm2'\?"):
+        resolve(catalogue, "smolm2", everything)
+    with pytest.raises(UnknownModel, match="Ask for the list of models"):
+        resolve(catalogue, "zzzzzz", everything)
+
+
+def test_an_alias_for_nothing_says_what_to_do(catalogue: Catalogue) -> None:
+    with pytest.raises(NoModel, match="No model stands behind 'vision' yet: ask the sysop"):
+        resolve(catalogue, "vision", everything)
+
+
+@pytest.mark.parametrize("aliases", [{}, {"chat": []}])
+def test_a_realm_without_a_chat_model_names_the_command(aliases: dict[str, list[str]]) -> None:
+    with pytest.raises(NoModel, match="mtor pull smollm2"):
+        resolve(build_catalogue([], aliases), "chat", everything)
+
+
+def test_every_name_is_listed(catalogue: Catalogue) -> None:
+    assert names(catalogue) == ("chat", "best", "vision", "smollm2", "echo", "big")
+
+
+def test_a_name_may_stand_only_once() -> None:
+    with pytest.raises(BadInput, match="'echo' stands twice"):
+        build_catalogue([make_spec("echo"), make_spec("echo")])
+    with pytest.raises(BadInput, match="'echo' stands twice"):
+        build_catalogue([make_spec("echo")], {"echo": ["echo"]})
+
+
+def test_an_alias_may_not_lead_nowhere() -> None:
+    with pytest.raises(BadInput, match=r"'chat' names 'eco'.*Did you mean 'echo'\?"):
+        build_catalogue([make_spec("echo")], {"chat": ["eco"]})
+
+
+@pytest.mark.parametrize(
+    ("aliases", "circle"),
+    [
+        ({"a": ["a"]}, "a → a"),
+        ({"a": ["b"], "b": ["echo", "c"], "c": ["a"]}, "a → b → c → a"),
+        ({"x": ["a"], "a": ["b"], "b": ["a"]}, "a → b → a"),
+    ],
+)
+def test_aliases_may_not_go_round_in_a_circle(aliases: dict[str, list[str]], circle: str) -> None:
+    with pytest.raises(BadInput, match="in a circle") as refused:
+        build_catalogue([make_spec("echo")], aliases)
+    assert f"({circle})" in refused.value.message
+
+
+def test_a_chain_may_mix_talking_and_seeing_but_not_talking_and_drawing() -> None:
+    models = [make_spec(kind, modality=Modality(kind)) for kind in ("chat", "vision", "image")]
+    build_catalogue(models, {"any": ["chat", "vision"]})
+    with pytest.raises(BadInput, match="'any' mixes models for chat, image"):
+        build_catalogue(models, {"any": ["chat", "image"]})
+
+
+def test_a_catalogue_is_read_from_toml() -> None:
+    catalogue = parse_catalogue(TOML)
+    smollm2, echo = catalogue.models
+    assert (smollm2.slots, smollm2.context_tokens, smollm2.rates.output_token_micro) == (
+        2,
+        8192,
+        20,
+    )
+    assert smollm2.defaults.temperature == 0.2
+    assert smollm2.settings == {"file": "smollm2.gguf"}
+    assert echo.rates.free
+    assert catalogue.aliases == {"chat": ("smollm2", "echo"), "fast": ("echo",)}
+
+
+def test_an_empty_catalogue_is_one() -> None:
+    assert parse_catalogue("") == build_catalogue([])
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (("slots = 2", "slots = "), r"not valid TOML: .*line 9"),
+        (("slots = 2", "slots = 'two'"), r"number 1 that begins in line 5, at slots"),
+        (("slots = 2", "slots = 0"), r">= 1.*line 5, at slots"),
+        (("slots = 2", "slot = 2"), r"unknown field `slot`: mend its spelling.*line 5"),
+        (
+            ('name = "echo"', 'name = "Echo 1"'),
+            r"lower-case.*number 2 that begins in line 18, at name",
+        ),
+        (("rates = { free = true }", ""), r"missing required field `rates`: add it.*line 18"),
+        (("free = true", "free = false"), r"a rate card prices at least one.*line 18, at rates"),
+        (("[aliases]", "[alias]"), r"unknown field `alias`: mend its spelling"),
+        (('fast = ["echo"]', "fast = 3"), r"aliases"),
+        (('fast = ["echo"]', 'fast = ["ecco"]'), r"Did you mean 'echo'"),
+    ],
+)
+def test_a_faulty_catalogue_is_told_where_and_what_to_do(
+    mistake: tuple[str, str], told: str
+) -> None:
+    assert mistake[0] in TOML
+    with pytest.raises(BadInput, match=told):
+        parse_catalogue(TOML.replace(*mistake))
+
+
+def test_what_is_no_toml_is_malformed() -> None:
+    with pytest.raises(Malformed, match="not valid TOML"):
+        parse_catalogue("= =")
