@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 import time
@@ -13,6 +14,7 @@ import nbformat
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from traitlets.config import Config
 
 from mtor_kernel.magics.bundle import words_of
 from mtor_kernel.magics.display import Tail
@@ -21,6 +23,8 @@ from mtor_kernel.magics.figures import show_count, show_seconds
 NOTEBOOK = "00-first-query.ipynb"
 #: How long one cell may take, in seconds.
 CELL_SECONDS = 600
+#: The longest line of prose, in characters.
+WIDEST = 96
 
 _DIM, _BOLD, _PLAIN, _CLEAR_LINE = "\x1b[2m", "\x1b[1m", "\x1b[0m", "\r\x1b[K"
 
@@ -67,7 +71,9 @@ class Demo(NotebookClient):
             resources={"metadata": {"path": str(folder)}},
             timeout=CELL_SECONDS,
             on_cell_start=lambda cell, cell_index: printer.start(cell),
-            on_cell_complete=lambda cell, cell_index: printer.finish(),
+            # Not on_cell_complete: that one comes when the cell is sent off.
+            on_cell_executed=lambda cell, cell_index, execute_reply: printer.finish(),
+            config=Config(KernelManager={"transport_encryption": "auto"}),
         )
         self._printer = printer
 
@@ -87,14 +93,15 @@ class Printer:
         #: The display that is growing, and its whole text.
         self._growing = ""
         self._whole = ""
-        self._waiting = False
+        #: What stands on the terminal's last line while no word has come.
+        self._waiting = ""
 
     def start(self, cell: nbformat.NotebookNode) -> None:
         """Print what a cell says, or is about to run."""
         if cell.cell_type == "code":
             self._say(textwrap.indent(cell.source, "  ▏ ", lambda _: True), _DIM)
         else:
-            self._say(cell.source, _BOLD)
+            self._say(_wrapped(cell.source), _BOLD)
         self._out.write("\n")
         self._out.flush()
 
@@ -129,9 +136,9 @@ class Printer:
         if words:
             self._clear_wait()
             self._tail.show(words)
-        elif self._terminal:
+        elif self._terminal and plain != self._waiting:
             self._out.write(f"{_CLEAR_LINE}{_DIM}{plain}{_PLAIN}")
-            self._waiting = True
+            self._waiting = plain
 
     def _end_growth(self) -> None:
         """Print what is left of the growing output."""
@@ -144,10 +151,16 @@ class Printer:
     def _clear_wait(self) -> None:
         if self._waiting:
             self._out.write(_CLEAR_LINE)
-        self._waiting = False
+        self._waiting = ""
 
     def _say(self, text: str, style: str) -> None:
         self._out.write(f"{style}{text}{_PLAIN}\n" if self._terminal else f"{text}\n")
+
+
+def _wrapped(text: str) -> str:
+    """Return paragraphs broken into lines that a terminal holds."""
+    width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
+    return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
 
 
 def _shipped() -> Path:

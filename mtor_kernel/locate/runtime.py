@@ -122,8 +122,8 @@ class RuntimeFile:
 
     def _distrusted(self, why: str) -> RealmUnreachable:
         return RealmUnreachable(
-            f"{self.path} {why}, so it may not name your realm. Stop the realm with "
-            "`mtor realm stop` if it runs, delete that file, and try again."
+            f"{self.path} {why}, so it may not name your realm, and its token is not safe. "
+            "Delete that file, end your realm's process if one runs, and try again."
         )
 
 

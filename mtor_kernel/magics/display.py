@@ -58,14 +58,16 @@ class CellDisplay:
         self._publish = publish or _publish
         self._clock = clock
         self._shown = False
+        self._last: tuple[str, str] | None = None
         self._next_at = clock()
         self._held_back = False
 
     def show(self, story: Story) -> None:
-        now = self._clock()
-        self._held_back = now < self._next_at
-        if self._held_back:
+        now, latest = self._clock(), (story.text, story.note)
+        self._held_back = latest != self._last and now < self._next_at
+        if self._held_back or latest == self._last:
             return
+        self._last = latest
         data = bundle(story.text, story.note)
         self._put(data)
         size = sum(len(part) for part in data.values())

@@ -118,9 +118,9 @@ class MtorMagics(Magics):
         return bound and bound - asked.options.get("max_tokens", ANSWER_TOKENS)
 
     def _with_context(self, question: str, filled: str) -> str:
-        """Return the filled question after one line on the variables that the question mentions."""
+        """Return the filled question, and one line on the variables that the question mentions."""
         line = context_line(question, self._variables, self._ip.user_ns_hidden)
-        return f"{line}\n\n{filled}" if line else filled
+        return f"{filled}\n\n({line})" if line else filled
 
     def _display(self, stream: bool) -> Display:
         if not stream or os.environ.get("MTOR_STREAM") == "0":

@@ -20,11 +20,9 @@ from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, Worke
 #: How much of an id, and of a question, a table shows, in characters.
 ID_CHARACTERS = 8
 _PROMPT_CHARACTERS = 48
-#: The units of a rate card: what is priced, and for how many of them the price is shown.
+#: The units of a rate card beside tokens: what is priced, and for how many of them it is shown.
 _UNITS = {
     "query_micro": ("query", 1),
-    "input_token_micro": ("1,000 tokens in", 1000),
-    "output_token_micro": ("1,000 tokens out", 1000),
     "image_micro": ("picture", 1),
     "megapixel_step_micro": ("megapixel step", 1),
     "audio_second_micro": ("second of sound", 1),
@@ -61,7 +59,10 @@ def price_of(rates: RateCard | None) -> str:
     if rates.free:
         return "free"
     priced = ((getattr(rates, field), *unit) for field, unit in _UNITS.items())
-    return ", ".join(f"{show_credits(micro * n)} per {unit}" for micro, unit, n in priced if micro)
+    prices = [f"{show_credits(micro * n)} a {unit}" for micro, unit, n in priced if micro]
+    tokens = ((rates.input_token_micro, "in"), (rates.output_token_micro, "out"))
+    sides = [f"{show_credits(micro * 1000)} {side}" for micro, side in tokens if micro]
+    return ", ".join([*prices, f"{' + '.join(sides)} per 1,000 tokens"] if sides else prices)
 
 
 def workers_table(workers: Iterable[WorkerInfo]) -> Table:

@@ -115,7 +115,7 @@ class Lanes:
         """
         now = time.monotonic()
         spec = resolve(self.catalogue, name, lambda model: self._is_well(model, now))
-        if self._workers.met and not self._workers.serves(spec.name):
+        if not self._workers.serves(spec.name):
             why = self._workers.trouble(spec.name) or "no worker serves it"
             raise NoModel(f"The model {spec.name} cannot answer: {why}")
         return self._lanes[spec.name]

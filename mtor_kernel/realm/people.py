@@ -71,15 +71,20 @@ class People(LoggingConfigurable):
             return person, quotas.get_override(db, user.name)
 
         person, own = await self._store.write(work)
-        if own is not None:
-            self._own_rules[user.name] = own
+        self.set_rules(user.name, own)
         self._known[user.name] = person
         return person
 
     def forget(self, name: str) -> None:
-        """Something about a person has changed: ask the store when they come again."""
+        """A person was banned, or is no longer: ask the store when they come again."""
         self._known.pop(name, None)
-        self._own_rules.pop(name, None)
+
+    def set_rules(self, name: str, rules: Quotas | None) -> None:
+        """A person has rules of their own from now on; ``None``: their role's again."""
+        if rules is None:
+            self._own_rules.pop(name, None)
+        else:
+            self._own_rules[name] = rules
 
     def role_of(self, name: str) -> Role:
         """Return the role in which a person was last seen."""

@@ -211,7 +211,7 @@ class _Cursor:
                 self.place = stream.place
                 told.append(stream.place)
             return told
-        if stream.attempt and not self.started:
+        if stream.attempt == self.attempt and not self.started:
             self.started = True
             told.append(Started(stream.query, stream.attempt))
         if stream.progress is not None and stream.progress is not self.progress:

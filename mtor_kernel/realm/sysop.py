@@ -82,7 +82,7 @@ class Sysop:
             reason,
             lambda db: quotas.set_override(db, name, rules),
         )
-        self._realm.people.forget(name)
+        self._realm.people.set_rules(name, rules)
 
     async def drain(self, sysop: User, worker: str, on: bool, reason: str = "") -> None:
         """Have a worker take nothing new, or take work again."""

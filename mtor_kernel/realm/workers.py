@@ -39,6 +39,8 @@ LEASE_SECONDS = 15.0
 #: How long a worker whose connection broke has to dial in again. Of a killed worker Dask tells at
 #: once.
 REDIAL_SECONDS = 2.0
+#: How long a worker that has left is expected back: queries for its models wait that long.
+RETURN_SECONDS = 120.0
 
 Send = Callable[[LinkNGram], None]
 
@@ -116,15 +118,14 @@ class Workers:
     def __init__(self, audience: Audience) -> None:
         self._audience = audience
         self._linked: dict[str, Worker] = {}
-        #: Set once a worker has ever linked; before that nobody knows what could be served.
-        self.met = False
+        #: Until when a model is expected back whose worker has left, in monotonic seconds.
+        self._missed_until: dict[str, float] = {}
 
     def join(self, hello: WorkerHello, send: Send) -> Link:
         """Link a worker; an older link of the same name is over, and what ran on it is lost."""
         former = self._linked.get(hello.worker)
         worker = Worker(hello, send, time.monotonic())
         self._linked[hello.worker] = worker
-        self.met = True
         if former is not None:
             worker.draining = former.draining
             self._adopt(former, worker)
@@ -145,6 +146,8 @@ class Workers:
             return
         del self._linked[worker.name]
         log.info("worker %s left: %s", worker.name, reason)
+        back = time.monotonic() + RETURN_SECONDS
+        self._missed_until.update(dict.fromkeys(worker.served, back))
         for attempt in list(worker.attempts.values()):
             attempt.decide(Lost(reason))
         self._audience.capacity_changed()
@@ -160,9 +163,11 @@ class Workers:
         return sum(w.threads for w in self._linked.values() if w.state(now) == "well")
 
     def serves(self, model: str) -> bool:
-        """Tell whether any linked worker could run `model`, now or when it is well again."""
+        """Tell whether `model` can be expected to run: now, or when a worker is well or back."""
+        if not self._linked or time.monotonic() < self._missed_until.get(model, 0.0):
+            return True
         return any(
-            model in worker.served and worker.served[model].slots
+            model in worker.served and not worker.served[model].trouble
             for worker in self._linked.values()
         )
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import sqlalchemy as sa
@@ -165,9 +165,7 @@ class Blobs:
     def _path(self, id: str) -> Path:
         return self._root / id[:2] / id
 
-    async def _receive(
-        self, path: Path, content: bytes | AsyncIterator[bytes]
-    ) -> tuple[str, int]:
+    async def _receive(self, path: Path, content: bytes | AsyncIterator[bytes]) -> tuple[str, int]:
         """Write the content to a new file, down to the disk itself; return its hash and size."""
         digest = hashlib.sha256()
         size = 0
@@ -242,22 +240,23 @@ async def _pieces(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]
             yield piece
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: Path) -> FileIO:
     with _disk_full_is_told():
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         # Unbuffered: nothing is left to write, and to fail, when it is closed.
-        return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+        return FileIO(os.open(path, flags, 0o600), "wb")
 
 
-def _append(file: BinaryIO, piece: bytes, update: Callable[[bytes], None]) -> None:
+def _append(file: FileIO, piece: bytes, update: Callable[[bytes], None]) -> None:
+    rest = memoryview(piece)
     with _disk_full_is_told():
-        file.write(piece)
+        while rest:
+            rest = rest[file.write(rest) :]
     update(piece)
 
 
-def _sync(file: BinaryIO) -> None:
+def _sync(file: FileIO) -> None:
     with _disk_full_is_told():
-        file.flush()
         os.fsync(file.fileno())
 
 

@@ -88,7 +88,9 @@ async def test_a_killed_realm_forgets_no_query_and_runs_none_twice(tmp_path: Pat
         realm.start()
         async with realm.client() as client:
             for number, query in enumerate(admitted):
-                again = await client.submit(Query.ask(f"{number} {PROMPT}", "slow"), key=f"k{number}")
+                again = await client.submit(
+                    Query.ask(f"{number} {PROMPT}", "slow"), key=f"k{number}"
+                )
                 assert again.id == query
                 reply = await again.answer()
                 assert reply.text.startswith(f"{number} word0")

@@ -48,7 +48,7 @@ def test_a_cell_that_calls_the_computer_is_asked(mtor: Kernel) -> None:
 def test_the_question_is_told_of_the_variables_it_mentions(mtor: Kernel) -> None:
     mtor.run("bees, wasps = [1, 2, 3], 'none'")
     assert mtor.run("computer: how many bees are there?").plain.startswith(
-        "In the notebook: bees is a list of length 3.\n\nhow many bees are there?\n\n"
+        "how many bees are there?\n\n(In the notebook: bees is a list of length 3.)\n\n"
     )
 
 

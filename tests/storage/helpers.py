@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.identity import Role
@@ -48,12 +45,12 @@ def new_query(
     blobs: frozenset[str] = frozenset(),
 ) -> queries.NewQuery:
     """A query that nothing is wrong with."""
-    id = query_id()
+    name = query_id()
     body = encode(Query.ask(prompt, model))
     return queries.NewQuery(
-        id=id,
+        id=name,
         user=user,
-        key=key or f"key-{id}",
+        key=key or f"key-{name}",
         body_hash=hashlib.sha256(body).hexdigest(),
         asked="chat",
         model=model,
@@ -103,11 +100,3 @@ def balance(store: Store, name: str) -> ledger.Balance:
 def problems(store: Store) -> list[str]:
     """What is wrong with the books."""
     return store.read_sync(ledger.check)
-
-
-def raw(store: Store) -> Iterator[sa.Connection]:
-    """A connection that goes around the store."""
-    engine = sa.create_engine(f"sqlite:///{store.path}")
-    with engine.begin() as conn:
-        yield conn
-    engine.dispose()

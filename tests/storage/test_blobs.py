@@ -77,10 +77,10 @@ async def test_a_stream_makes_the_same_blob_as_its_bytes(blobs: Blobs, store: St
 async def test_others_cannot_tell_a_blob_from_none(blobs: Blobs) -> None:
     info = await blobs.put("ann", PICTURE, "image/png")
     told = []
-    for id in (info.id, "0" * 64, "../realm.db", "", "é" * 9999, "\0"):
+    for wanted in (info.id, "0" * 64, "../realm.db", "", "é" * 9999, "\0"):
         with pytest.raises(NotFound) as refused:
-            await blobs.open("bob", id)
-        told.append(refused.value.message.replace(id[:64] or " : ", "ID"))
+            await blobs.open("bob", wanted)
+        told.append(refused.value.message.replace(wanted[:64] or " : ", "ID"))
     assert told[0] == told[1] == told[2]
 
 

@@ -307,19 +307,19 @@ def lead_to(store: Store, goal: Stage) -> str:
 def test_only_the_steps_of_the_table_are_taken(
     store: Store, ann: str, start: Stage, finish: Stage
 ) -> None:
-    id = lead_to(store, start)
+    one = lead_to(store, start)
     act = {
-        Stage.QUEUED: lambda: requeue(store, id),
+        Stage.QUEUED: lambda: requeue(store, one),
         Stage.RUNNING: lambda: bool(
-            store.write_sync(lambda db: queries.dispatch(db, [id], store.epoch, NOON))
+            store.write_sync(lambda db: queries.dispatch(db, [one], store.epoch, NOON))
         ),
-        Stage.SETTLED: lambda: settle(store, id, micro=1),
-        Stage.FAILED: lambda: fail(store, id),
-        Stage.CANCELLED: lambda: cancel(store, id),
+        Stage.SETTLED: lambda: settle(store, one, micro=1),
+        Stage.FAILED: lambda: fail(store, one),
+        Stage.CANCELLED: lambda: cancel(store, one),
     }[finish]
     legal = finish in STEPS[start]
     assert act() is legal
-    assert stage(store, id) is (finish if legal else start)
+    assert stage(store, one) is (finish if legal else start)
 
 
 def test_a_restart_puts_what_ran_back_on_the_line_in_the_order_of_acceptance(

@@ -54,10 +54,10 @@ def test_somebody_elses_query_answers_exactly_as_one_that_is_not_there(
     new = new_query()
     accept(store, new)
     told = []
-    for id in (new.id, query_id()):
+    for wanted in (new.id, query_id()):
         with pytest.raises(NotFound) as refused:
-            info(store, id, "eve")
-        told.append(encode(refused.value.info()).replace(id.encode(), b"ID"))
+            info(store, wanted, "eve")
+        told.append(encode(refused.value.info()).replace(wanted.encode(), b"ID"))
     assert told[0] == told[1]
 
 
