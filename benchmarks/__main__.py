@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -32,12 +33,13 @@ def main() -> int:
     print(_machine())
     print(header(), flush=True)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mtor-bench-") as folder:
-        bench = Bench(Path(folder), given.quick)
-        for name in given.names or NAMES:
-            benchmark = import_module(f"benchmarks.{name}")
-            rows = asyncio.run(benchmark.run(bench))
-            print(lines(benchmark.TITLE, rows), flush=True)
+    # Not removed where a benchmark fails: the logs say why.
+    bench = Bench(Path(tempfile.mkdtemp(prefix="mtor-bench-")), given.quick)
+    for name in given.names or NAMES:
+        benchmark = import_module(f"benchmarks.{name}")
+        rows = asyncio.run(benchmark.run(bench))
+        print(lines(benchmark.TITLE, rows), flush=True)
+    shutil.rmtree(bench.folder)
     print(f"\nAll of it took {time.monotonic() - begun:.0f} s.")
     return 0
 

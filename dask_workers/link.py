@@ -126,19 +126,18 @@ class Link:
         return self.send(ngram, self.connection)
 
     def close(self, reason: str = "") -> None:
-        """Say goodbye, end the connection and the threads; waits at most a second."""
+        """Say goodbye, end the connection and the threads; waits a second or two at most."""
         self._closing.set()
         open_socket = self._socket
-        if open_socket is not None and self._writing.acquire(timeout=CLOSE_SECONDS):
+        if self._writing.acquire(timeout=CLOSE_SECONDS):
             try:
-                open_socket.send(encode(Bye(reason[:500])))
-                open_socket.send_close()
-            except _LOST as error:
-                log.debug("no goodbye: %r", error)
+                open_socket, self._socket = self._socket, None
+                if open_socket is not None:
+                    _say_goodbye(open_socket, reason)
             finally:
                 self._writing.release()
-            self._threads[0].join(CLOSE_SECONDS)
         if open_socket is not None:
+            self._threads[0].join(CLOSE_SECONDS)
             self._lose(open_socket)
 
     def _run(self) -> None:
@@ -191,6 +190,8 @@ class Link:
 
     def _open(self, dialled: websocket.WebSocket) -> None:
         with self._writing:
+            if self._closing.is_set():
+                raise ConnectionAbortedError("closed while it was dialled")
             self._number = next(_connections)
             self._socket = dialled
             # Whatever changes from here on is said after the hello.
@@ -199,7 +200,7 @@ class Link:
         self._opened()
 
     def _read(self, opened: websocket.WebSocket) -> None:
-        while not self._closing.is_set():
+        while True:
             try:
                 opcode, frame = opened.recv_data()
             except websocket.WebSocketTimeoutException:
@@ -240,6 +241,15 @@ class Link:
         if open_socket is not None:
             with contextlib.suppress(OSError):  # closed already
                 open_socket.shutdown(socket.SHUT_RDWR)
+
+
+def _say_goodbye(open_socket: websocket.WebSocket, reason: str) -> None:
+    try:
+        open_socket.settimeout(CLOSE_SECONDS)
+        open_socket.send(encode(Bye(reason[:500])))
+        open_socket.send_close()
+    except _LOST as error:
+        log.debug("no goodbye: %r", error)
 
 
 def _socket_options() -> list[tuple[int, int, int]]:

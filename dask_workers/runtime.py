@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import psutil
 
@@ -65,6 +66,8 @@ class Runtime:
         self._offer = offer
         self._beat_seconds, self._lease_seconds = beat_seconds, lease_seconds
         self._alarm = Alarm()
+        # What takes a while and nobody waits for, in the order in which it was asked for.
+        self._orders = Alarm("mtor-orders")
         self._link: Link | None = None
         self._goodbye: threading.Thread | None = None
         self._process = psutil.Process()
@@ -92,7 +95,7 @@ class Runtime:
         self.models.serve(able)
         for model in self.models.all():
             if model.spec.preload and not model.loaded:
-                self._in_background(_load, model)
+                self._order(_load, model)
 
     def slots(self) -> dict[str, int]:
         """Return how many attempts of each model may run here now."""
@@ -117,14 +120,15 @@ class Runtime:
         self._link.start()
 
     def disconnect(self, reason: str, *, wait: bool = True) -> None:
-        """Say goodbye; the attempts under way go on. Waits a second at most, or not at all."""
+        """Say goodbye; the attempts under way go on. Waits two seconds at most, or not."""
         link, self._link = self._link, None
         if link is None:
             return
         if wait:
             link.close(reason)
         else:
-            self._goodbye = self._in_background(link.close, reason)
+            self._goodbye = threading.Thread(target=link.close, args=(reason,), daemon=True)
+            self._goodbye.start()
 
     def close(self, reason: str) -> None:
         """Stop everything: attempts, link, models."""
@@ -132,6 +136,7 @@ class Runtime:
         self.disconnect(reason)
         self.models.serve(())
         self._alarm.close()
+        self._orders.close()
 
     def hear(self, ngram: LinkNGram) -> None:
         """Do what the realm says; never waits."""
@@ -139,13 +144,13 @@ class Runtime:
             case Stop(query=query, attempt=attempt):
                 self.attempts.cancel(query, attempt)
             case Load(model=name):
-                self._in_background(_load, self.models.get(name))
+                self._order(_load, self.models.get(name))
             case Unload(model=name):
-                self._in_background(Model.unload, self.models.get(name))
+                self._order(Model.unload, self.models.get(name))
             case Drain(on=on):
                 self.draining = on
                 self._offer(self.slots())
-                self._in_background(self._tell_health)
+                self._order(self._tell_health)
 
     def _hello(self) -> WorkerHello:
         served = self.models.served(draining=self.draining)
@@ -174,12 +179,8 @@ class Runtime:
         if down_since is not None and down_since < limit:
             self.attempts.cancel_all("the link was down too long", started_before=limit)
 
-    @staticmethod
-    def _in_background(action: Callable[..., None], *arguments: object) -> threading.Thread:
-        name = f"mtor-{action.__name__.strip('_')}"
-        thread = threading.Thread(target=action, args=arguments, name=name, daemon=True)
-        thread.start()
-        return thread
+    def _order(self, action: Callable[..., None], *arguments: object) -> None:
+        self._orders.at(0, partial(action, *arguments))
 
 
 def _load(model: Model) -> None:

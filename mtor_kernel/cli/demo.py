@@ -12,6 +12,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Run the notebook on the MTOR kernel; 0 if every cell ran."""
-    from mtor_kernel import demo
+    from mtor_kernel.demo import main
 
-    return demo.main([given.notebook] if given.notebook else [])
+    return main([given.notebook] if given.notebook else [])

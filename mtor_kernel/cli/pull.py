@@ -24,4 +24,16 @@ def run(given: argparse.Namespace) -> int:
         print(f"mtor: {error}", file=sys.stderr)
         return 1
     print(path)
+    _tell_realm()
     return 0
+
+
+def _tell_realm() -> None:
+    """Have a running realm of one's own look anew at what it can serve."""
+    from mtor_kernel.client import Realm
+    from mtor_kernel.locate import find
+
+    address = find()
+    if address is not None:
+        with Realm(address.url, address.token) as realm:
+            realm.sysop("reload")

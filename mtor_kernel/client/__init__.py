@@ -3,7 +3,7 @@
 Importing this loads no network library; the first call does.
 """
 
-from mtor_kernel.client.aio import RealmClient
+from mtor_kernel.client.aio import Quote, RealmClient
 from mtor_kernel.client.question import question
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.running import Running
@@ -12,6 +12,7 @@ from mtor_kernel.locate import Address
 
 __all__ = [
     "Address",
+    "Quote",
     "Realm",
     "RealmClient",
     "Reply",

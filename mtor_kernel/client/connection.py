@@ -21,7 +21,7 @@ from mtor_kernel.protocol.errors import (
     RealmUnreachable,
     Unauthenticated,
 )
-from mtor_kernel.protocol.ngram import SUBPROTOCOL, ClientNGram, Hello, RealmNGram, Welcome
+from mtor_kernel.protocol.ngram import SUBPROTOCOL, ClientNGram, Error, Hello, RealmNGram, Welcome
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
@@ -61,10 +61,13 @@ class Connection:
         self._keeper: asyncio.Task[None] | None = None
         self._outbox: asyncio.Queue[ClientNGram] | None = None
         self._last_well = 0.0
+        self._closed = False
         self._pause = FIRST_PAUSE_SECONDS
 
     def wake(self) -> None:
         """There is, or will at once be, something to carry."""
+        if self._closed:
+            raise _closed()
         if self._keeper is None or self._keeper.done():
             self._well()
             self._keeper = asyncio.create_task(self._keep())
@@ -78,6 +81,7 @@ class Connection:
 
     async def close(self) -> None:
         """Send what was said and hang up. Who still waits gets :class:`RealmUnreachable`."""
+        self._closed = True
         if self._outbox is not None:
             try:
                 async with asyncio.timeout(FLUSH_SECONDS):
@@ -87,7 +91,7 @@ class Connection:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        self.conversation.give_up(RealmUnreachable("The client was closed: make a new one."))
+        self.conversation.give_up(_closed())
 
     async def _keep(self) -> None:
         """Be connected while there is need."""
@@ -126,6 +130,9 @@ class Connection:
         opened = time.monotonic()
         try:
             await self._speak(socket)
+        except asyncio.CancelledError:
+            await _part(socket)
+            raise
         finally:
             socket.close()
             if time.monotonic() - opened > SETTLED_SECONDS:
@@ -154,13 +161,15 @@ class Connection:
 
     async def _listen(self, socket: WebSocketClientConnection) -> None:
         while (frame := await socket.read_message()) is not None:
-            self._well()
             try:
                 ngram: RealmNGram = decode(frame, _REALM_NGRAM, limit=MAX_READ_BYTES)
             except Malformed as error:
                 # A later realm may say more than this client knows.
                 _log.debug("skipped a frame: %s", error)
                 continue
+            # What is said before a socket is closed for cause does not make it a good one.
+            if not isinstance(ngram, Error):
+                self._well()
             self.conversation.heard(ngram)
 
     def _well(self) -> None:
@@ -229,9 +238,24 @@ async def _send(socket: WebSocketClientConnection, ngram: ClientNGram) -> bool:
     return True
 
 
+async def _part(socket: WebSocketClientConnection) -> None:
+    """Close in good order: say so, and hear that it was understood."""
+    socket.close()
+    try:
+        async with asyncio.timeout(FLUSH_SECONDS):
+            while await socket.read_message() is not None:
+                pass
+    except TimeoutError:
+        pass
+
+
 def _hang_up(opening: asyncio.Future[WebSocketClientConnection]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
+
+
+def _closed() -> RealmUnreachable:
+    return RealmUnreachable("The client was closed: make a new one.")
 
 
 def _unreachable(seconds: float) -> RealmUnreachable:

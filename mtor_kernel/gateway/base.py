@@ -54,6 +54,8 @@ class Gate(RequestHandler):
     user: User
     _fault = ""
     _received = 0
+    #: Whether the request is read to its end; where not, its connection is of no more use.
+    _reads_on = False
 
     def initialize(self) -> None:
         """Nothing has arrived yet."""
@@ -71,7 +73,12 @@ class Gate(RequestHandler):
         return MAX_FRAME_BYTES
 
     async def prepare(self) -> None:
-        """Let nobody pass who may not; called before the body is read."""
+        """Look at who is asking before the body is read."""
+        await self.admit()
+        self._reads_on = True
+
+    async def admit(self) -> None:
+        """Let nobody pass who may not."""
         refuse_token_in_address(self.request)
         if self.scope != SCOPE_PUBLIC:
             self.user = await self.recognise()
@@ -93,6 +100,7 @@ class Gate(RequestHandler):
         self._body.clear()
         if self._received > self.max_body_bytes + SWALLOWED_BYTES and not self._finished:
             error = self.too_large(self._received)
+            self._reads_on = False
             self.send_error(413, exc_info=(type(error), error, None))
         return None
 
@@ -176,6 +184,8 @@ class Gate(RequestHandler):
             status, info = 500, fault(self._fault)
         status, body = self.shape(status, info)
         self.set_status(status)
+        if not self._reads_on:
+            self.set_header("Connection", "close")
         self.finish(encode(body))
 
     def log_exception(
@@ -217,7 +227,8 @@ class Nowhere(Gate):
 
     scope = SCOPE_PUBLIC
 
-    async def prepare(self) -> None:
-        """Say that there is nothing, whoever asks and by whatever method."""
-        await super().prepare()
+    def get(self, *_: str) -> None:
+        """Say that there is nothing, by whatever method one asks."""
         raise HTTPError(404)
+
+    post = put = patch = delete = head = options = get

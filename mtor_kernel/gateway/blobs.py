@@ -33,9 +33,9 @@ class Upload(Gate):
         """The largest blob."""
         return self.gateway.limits.max_blob_bytes
 
-    async def prepare(self) -> None:
+    async def admit(self) -> None:
         """Begin to write before the first piece is there."""
-        await super().prepare()
+        await super().admit()
         if self.request.method != "POST":
             return
         mime = media_type(self.request.headers.get("Content-Type", ""))

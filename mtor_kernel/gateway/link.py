@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: Frames that could not be read after which a worker is not listened to any more.
 MAX_MALFORMED = 5
 #: N-grams to a worker that it has not read, after which it is cut off: its leases tell the rest.
-MAX_UNREAD = 1000
+MAX_UNREAD = 10_000
 
 
 class WorkerSocket(Socket):

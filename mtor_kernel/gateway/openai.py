@@ -8,9 +8,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError
 
-from mtor_kernel.gateway.base import Gate
+from mtor_kernel.gateway.base import Gate, Nowhere
 from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.gateway.openai_answers import Form, Model
 from mtor_kernel.gateway.openai_forms import ChatRequest, Translation, error_form, translate
@@ -50,15 +49,10 @@ class Dialect(Gate):
         return status, body
 
 
-class V1Nowhere(Dialect):
+class V1Nowhere(Dialect, Nowhere):
     """What of the dialect is not there."""
 
     scope = SCOPE_QUERY
-
-    async def prepare(self) -> None:
-        """Say so, to who may ask."""
-        await super().prepare()
-        raise HTTPError(404)
 
 
 class V1Models(Dialect):

@@ -17,10 +17,10 @@ class EventStream(Gate):
 
     _hearing: asyncio.Task[list[RealmNGram]] | None = None
 
-    async def prepare(self) -> None:
+    def initialize(self) -> None:
         """Nobody has left yet."""
+        super().initialize()
         self._left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await super().prepare()
 
     def on_connection_close(self) -> None:
         """The client has left: whoever waits for news on its behalf is woken."""

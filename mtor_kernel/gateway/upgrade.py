@@ -34,9 +34,9 @@ class Socket(Gate, WebSocketHandler):
     kind: ClassVar[str]
     _is_open = False
 
-    async def prepare(self) -> None:
+    async def admit(self) -> None:
         """Let in only what is a WebSocket of ours, from the realm's own pages or from no page."""
-        await super().prepare()
+        await super().admit()
         if self.request.method != "GET":
             raise HTTPError(405)
         headers = self.request.headers
@@ -52,7 +52,7 @@ class Socket(Gate, WebSocketHandler):
         return SUBPROTOCOL
 
     def check_origin(self, origin: str) -> bool:
-        """Agree: :meth:`prepare` has looked already, at the parsed parts."""
+        """Agree: :meth:`admit` has looked already, at the parsed parts."""
         return True
 
     def open(self, *args: str, **kwargs: str) -> None:

@@ -33,8 +33,14 @@ SCHEMES = frozenset({"http", "https", "mailto"})
 _TEX_REACH = re.compile(
     r"\\(?:href|url|style|class|cssId|data|require|includegraphics|unicode|bbox|mmlToken)(?![A-Za-z])"
 )
+#: A formula. Its length is bounded, or a thousand unclosed ones would take a minute.
 _MATH = re.compile(
-    r"\$\$.+?\$\$ | \\\(.+?\\\) | \\\[.+?\\\] | \$(?!\s)[^$\n]+?(?<!\s)\$(?!\d)",
+    r"""
+      \$\$ .{1,2000}? \$\$
+    | \\\( .{1,2000}? \\\)
+    | \\\[ .{1,2000}? \\\]
+    | \$(?!\s) [^$\n]{1,2000}? (?<!\s)\$(?!\d)
+    """,
     re.DOTALL | re.VERBOSE,
 )
 _LANGUAGE = re.compile(r"language-[A-Za-z0-9_+#.-]{1,40}")

@@ -82,7 +82,7 @@ class Worker:
     def slots(self, model: str, now: float) -> int:
         """Return how many attempts of `model` it may run at once now."""
         served = self.served.get(model)
-        if served is None or served.trouble or self.state(now) != "well":
+        if served is None or self.state(now) != "well":
             return 0
         return max(0, served.slots - sum(dead == model for dead in self.zombies.values()))
 
@@ -167,15 +167,17 @@ class Workers:
         if not self._linked or time.monotonic() < self._missed_until.get(model, 0.0):
             return True
         return any(
-            model in worker.served and not worker.served[model].trouble
+            served.slots or not served.trouble
             for worker in self._linked.values()
+            if (served := worker.served.get(model)) is not None
         )
 
     def trouble(self, model: str) -> str:
         """Return why nobody serves `model`, in a worker's words."""
         for worker in self._linked.values():
-            if model in worker.served and worker.served[model].trouble:
-                return worker.served[model].trouble
+            served = worker.served.get(model)
+            if served is not None and served.trouble:
+                return served.trouble
         return ""
 
     def well(self, model: str) -> list[str] | None:

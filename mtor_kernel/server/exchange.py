@@ -86,9 +86,12 @@ class Exchange(HTTPMessageDelegate):
 
     async def answer(self) -> bool:
         """End the body and pass the answer on; tell whether all of it came."""
-        with suppress(StreamClosedError):
-            self._connection.finish()
-            await self._connection.read_response(self)
+        try:
+            with suppress(StreamClosedError):
+                self._connection.finish()
+                await self._connection.read_response(self)
+        finally:
+            self.close()
         return self._whole
 
     def close(self) -> None:

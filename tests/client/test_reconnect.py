@@ -177,4 +177,6 @@ async def test_nothing_is_opened_before_it_is_needed_or_after_it_is_closed(
         running = await client.submit(Query.ask(PROMPT))
     with pytest.raises(RealmUnreachable, match="closed"):
         await running.answer()
+    with pytest.raises(RealmUnreachable, match="closed"):
+        await client.ask(PROMPT)
     assert realm.opened_sockets == 1

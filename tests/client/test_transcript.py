@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtor_kernel.client.transcript import Transcript
@@ -55,6 +55,7 @@ parts = st.lists(
 sizes = st.lists(st.integers(1, 5), max_size=12)
 
 
+@settings(deadline=None)
 @given(parts, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10), sizes), max_size=6))
 def test_any_overlapping_tellings_give_the_answer_once(
     answer: tuple[Part, ...], tellings: list[tuple[int, int, list[int]]]

@@ -14,7 +14,7 @@ from dask_workers.alarm import Alarm
 
 @pytest.fixture
 def alarm() -> Iterator[Alarm]:
-    alarm = Alarm("test-alarm")
+    alarm = Alarm()
     yield alarm
     alarm.close()
 
@@ -35,10 +35,11 @@ def test_an_action_that_fails_does_not_stop_the_next(alarm: Alarm) -> None:
     assert done.wait(5)
 
 
-def test_a_closed_one_calls_nobody_and_its_thread_ends(alarm: Alarm) -> None:
+def test_a_closed_one_calls_nobody_and_its_thread_ends() -> None:
+    alarm = Alarm("closed-alarm")
     done = threading.Event()
     alarm.at(time.monotonic() + 60, done.set)
-    (thread,) = [one for one in threading.enumerate() if one.name == "test-alarm"]
+    (thread,) = [one for one in threading.enumerate() if one.name == "closed-alarm"]
     alarm.close()
     thread.join(5)
     assert not thread.is_alive()

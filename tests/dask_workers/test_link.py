@@ -107,6 +107,18 @@ def test_loading_and_unloading_is_told(make_worker: MakeWorker, gateway: Gateway
     assert "RuntimeError" in gateway.wait_for(Health, 3)[-1].served[1].trouble
 
 
+def test_orders_are_followed_in_the_order_they_came(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = linked(make_worker(echo()), gateway)
+    for _ in range(20):
+        gateway.say(Load("echo"))
+        gateway.say(Unload("echo"))
+    told = gateway.wait_for(Health, 40)
+    assert [one.served[0].loaded for one in told] == [True, False] * 20
+    assert not worker.models.get("echo").loaded
+
+
 def test_a_model_that_is_to_be_preloaded_is(
     make_worker: MakeWorker, gateway: GatewayDouble
 ) -> None:

@@ -22,7 +22,7 @@ from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry
 from mtor_kernel.protocol.ngram import Health, Load, Unload, WorkerHello
 from mtor_kernel.protocol.query import text_of
-from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
+from tests.dask_workers.gateway_double import TOKEN, GatewayDouble, Heard
 from tests.dask_workers.samples import echo, task
 
 
@@ -76,16 +76,21 @@ def test_both_directions_at_once_lose_nothing(
     jobs = [task(spec, f"a{n} b{n} c{n}") for n in range(6)]
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(carry, job, worker) for job in jobs]
-        for count in range(50):
+        for _ in range(50):
             tls_gateway.say(Load("other"))
-            tls_gateway.wait_for(Health, 2 * count + 1)
+            tls_gateway.wait(lambda heard: other_is_loaded(heard))
             tls_gateway.say(Unload("other"))
-            tls_gateway.wait_for(Health, 2 * count + 2)
+            tls_gateway.wait(lambda heard: not other_is_loaded(heard))
         outcomes = [one.result(20) for one in running]
     for job, outcome in zip(jobs, outcomes, strict=True):
         whole = text_of(outcome.parts)
         tls_gateway.wait(lambda _, q=job.attempt.query, t=whole: tls_gateway.text_of(q) == t)
     assert tls_gateway.connections == 1
+
+
+def other_is_loaded(heard: list[Heard]) -> bool:
+    told = [one.ngram for one in heard if isinstance(one.ngram, WorkerHello | Health)]
+    return told[-1].served[1].loaded
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(

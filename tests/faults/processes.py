@@ -1,4 +1,4 @@
-"""A personal realm as it is deployed: a process of its own, with its scheduler and workers as children.
+"""A personal realm as it is deployed: a process, with its scheduler and workers as children.
 
 Everything is started in a folder of the test and ended by process id.
 """
@@ -83,7 +83,7 @@ class RealmProcess:
         return sorted(found, key=lambda process: process.create_time())[number]
 
     def kill(self) -> None:
-        """Kill the realm itself, as the kernel would when memory runs out; wait for its children."""
+        """Kill the realm itself, as the kernel would for memory; wait for its children."""
         assert self._process is not None
         children = psutil.Process(self._process.pid).children(recursive=True)
         self._process.send_signal(signal.SIGKILL)

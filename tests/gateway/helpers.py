@@ -1,4 +1,4 @@
-"""What the gateway's tests share: people, a gateway on a small realm, a client that speaks frames."""
+"""What the gateway's tests share: people, a gateway on a small realm, a client of frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mtor_kernel.gateway.identity import Authenticator, credential
 from mtor_kernel.gateway.shared import Gateway
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import Unauthenticated
-from mtor_kernel.protocol.identity import SCOPE_LINK, User
+from mtor_kernel.protocol.identity import SCOPE_LINK, Role, User
 from mtor_kernel.protocol.ngram import (
     SUBPROTOCOL,
     ClientNGram,
@@ -33,14 +33,16 @@ from mtor_kernel.protocol.ngram import (
 from mtor_kernel.protocol.query import Query
 from tests.realms import LINK_TOKEN, OWNER, TOKEN, SmallRealm
 
-#: Tokens of two people without any rights but to ask.
-ANN, BOB = "token-of-ann", "token-of-bob"
+#: Tokens of people without any rights but to ask, and of one who has no funds either.
+ANN, BOB, CARL, GUEST = "token-of-ann", "token-of-bob", "token-of-carl", "token-of-a-guest"
 #: Opens nothing.
 BAD = "token-of-nobody"
 CROWD = {
     TOKEN: OWNER,
     ANN: User("ann"),
     BOB: User("bob"),
+    CARL: User("carl"),
+    GUEST: User("gus", Role.GUEST),
     LINK_TOKEN: User("worker", scopes=frozenset({SCOPE_LINK})),
 }
 #: Everybody begins with a hundred credits.

@@ -136,3 +136,12 @@ async def _raw(door: Door, data: bytes) -> None:
     writer.close()
     if b" 200 " not in answer:
         raise httpx.ProtocolError(answer.decode(errors="replace"))
+
+
+async def test_an_error_leaves_the_connection_open_or_says_that_it_does_not(door: Door) -> None:
+    async with door.http() as http:
+        assert "Connection" not in (await http.get("nowhere")).headers
+        assert "Connection" not in (await http.get("api/queries?limit=x")).headers
+        assert "Connection" not in (await http.post("api/queries", content=b"{")).headers
+        refused = await http.post("api/sysop/pause", content=b"{}")
+        assert refused.headers["Connection"] == "close"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,6 +127,32 @@ async def test_a_submission_that_makes_no_sense(door: Door, name: str) -> None:
         assert answer.status_code == STATUSES.get(code, 400)
         assert answer.json()["error"]["code"] == code
         assert (await http.get("api/me")).json().get("held_micro", 0) == 0
+
+
+def twisted(body: Any, chance: random.Random) -> Any:
+    """A body in which some things are not what they were."""
+    strange = (None, True, -1, 2**64, 1.5, "", "\0", "é" * 50, [], {}, [[[]]], {"type": "text"})
+    if chance.random() < 0.15:
+        return chance.choice(strange)
+    if isinstance(body, dict):
+        return {name: twisted(value, chance) for name, value in body.items()}
+    if isinstance(body, list):
+        return [twisted(value, chance) for value in body] * chance.choice((1, 1, 1, 2))
+    return body
+
+
+@pytest.mark.parametrize("path", ["api/queries", "api/quote", "v1/chat/completions"])
+async def test_a_twisted_submission_is_no_fault(door: Door, path: str) -> None:
+    chance = random.Random(path)  # the same twists in every run
+    options = {"temperature": 0.5, "max_tokens": 5, "stop": ["a"], "seed": 1}
+    ours = query(options=options)
+    theirs = {"model": "echo", "messages": [{"role": "user", "content": "hi"}], **options}
+    bodies = {"api/queries": ours, "api/quote": ours["query"], "v1/chat/completions": theirs}
+    async with door.http() as http:
+        for _ in range(150):
+            body = twisted(bodies[path], chance)
+            answer = await http.post(path, json=body)
+            assert answer.status_code < 500, (body, answer.text)
 
 
 async def test_the_realm_serves_on_after_all_of_it(door: Door) -> None:

@@ -1,11 +1,15 @@
 """OpenAI's dialect, there and back, without a realm."""
 
 import base64
+import contextlib
 import hashlib
+import json
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtor_kernel.gateway.openai_answers import Form, finish
 from mtor_kernel.gateway.openai_forms import ChatRequest, param_of, translate
@@ -41,7 +45,10 @@ def test_roles_are_kept_and_developers_are_the_system() -> None:
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Hello"},
-        {"role": "user", "content": [{"type": "text", "text": "Who"}, {"type": "text", "text": "?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Who"}, {"type": "text", "text": "?"}],
+        },
     )
     roles = [message.role for message in query.messages]
     assert roles == ["system", "system", "user", "assistant", "user"]
@@ -214,7 +221,9 @@ def test_too_many_turns_or_parts_are_refused() -> None:
 
 
 def test_words_beyond_a_frame_are_too_large() -> None:
-    body = encode({"model": "echo", "messages": [{"role": "user", "content": "x" * MAX_FRAME_BYTES}]})
+    body = encode(
+        {"model": "echo", "messages": [{"role": "user", "content": "x" * MAX_FRAME_BYTES}]}
+    )
     with pytest.raises(TooLarge):
         translate(decode(body, ChatRequest, limit=2 * MAX_FRAME_BYTES))
 
@@ -266,3 +275,27 @@ def test_usage_comes_last_where_it_was_asked_for() -> None:
 )
 def test_their_clients_know_only_some_reasons(ours: str, theirs: str) -> None:
     assert finish(ours) == theirs
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["user", "text", "image_url", DATA_URL, "json_schema"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "type", "url", "text"]), inner)
+    ),
+    max_leaves=12,
+)
+FIELDS = [*ChatRequest.__struct_fields__, "user", "tool_choice"]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING))
+def test_whatever_is_sent_becomes_a_query_or_an_error_of_the_tree(said: dict[str, Any]) -> None:
+    valid = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
+    with contextlib.suppress(RealmError):
+        done = translate(decode(json.dumps(valid | said), ChatRequest))
+        assert decode(encode(done.query), Query) == done.query

@@ -8,8 +8,8 @@ import secrets
 import httpx
 import pytest
 
-from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.gateway.queries import one_key
+from mtor_kernel.protocol.errors import BadInput
 from tests.gateway.helpers import ANN, BOB, SOON, Door, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,6 +53,7 @@ async def test_the_key_may_come_in_a_header(door: Door) -> None:
     body, key = asking(), secrets.token_hex(8)
     del body["key"]
     async with door.http() as http:
+
         async def send(**headers: str) -> httpx.Response:
             return await http.post("api/queries", json=body, headers=headers)
 

@@ -1,82 +1,17 @@
-"""A small realm in a thread of its own, and kernels that know where it is."""
+"""A realm, and kernels that know where it is."""
 
-from __future__ import annotations
-
-import asyncio
-import threading
-from collections.abc import Awaitable, Iterator
-from concurrent.futures import Future
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.driving import Kernel, kernel
-from tests.realms import CATALOGUE, TOKEN, SmallRealm, small_realm
-
-#: More models: one that falls silent after three words, one that fails, one that holds little.
-MORE = """
-[[models]]
-name = "endless"
-modality = "chat"
-backend = "echo"
-slots = 4
-rates = { output_token_micro = 5 }
-settings = { chunks = 10, hang = true, fail_after = 3 }
-
-[[models]]
-name = "broken"
-modality = "chat"
-backend = "echo"
-rates = { output_token_micro = 5 }
-settings = { fail = true }
-
-[[models]]
-name = "forgetful"
-modality = "chat"
-backend = "echo"
-context_tokens = 200
-default_max_tokens = 50
-rates = { output_token_micro = 5 }
-"""
-
-T = TypeVar("T")
+from tests.kernel.driving import Kernel, kernel, offer_kernels
+from tests.kernel.elsewhere import RealmElsewhere
 
 
-class RealmElsewhere:
-    """A small realm whose event loop runs in another thread than the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._opened: Future[SmallRealm] = Future()
-        self._thread = threading.Thread(
-            target=self._loop.run_until_complete, args=[self._live(folder)]
-        )
-        self._thread.start()
-        self.small = self._opened.result(60)
-        self.environment = {"MTOR_URL": self.small.url, "MTOR_TOKEN": TOKEN}
-
-    def run(self, work: Awaitable[T]) -> T:
-        async def awaited() -> T:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result(30)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
-        self._loop.close()
-
-    async def _live(self, folder: Path) -> None:
-        self._stop = asyncio.Event()
-        try:
-            async with small_realm(folder, catalogue=CATALOGUE + MORE) as small:
-                self._opened.set_result(small)
-                await self._stop.wait()
-        except BaseException as error:
-            if not self._opened.done():
-                self._opened.set_exception(error)
-            raise
+@pytest.fixture(scope="session", autouse=True)
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with offer_kernels(tmp_path_factory.mktemp("jupyter")):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-#: The kernel as this tree has it, whether or not it is installed.
+#: The kernel's description as this tree has it.
 KERNELS = Path(__file__).parent.parent.parent / "kernelspec"
 
 Message = dict[str, Any]
@@ -105,11 +105,18 @@ class Kernel:
 
 
 @contextlib.contextmanager
+def offer_kernels(folder: Path) -> Iterator[None]:
+    """Let Jupyter find the kernel of this tree, installed or not, here and in child processes."""
+    (folder / "kernels").symlink_to(KERNELS)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("JUPYTER_PATH", os.fspath(folder))
+        yield
+
+
+@contextlib.contextmanager
 def kernel(name: str, **environment: str) -> Iterator[Kernel]:
     """Start the kernel `name` with more environment variables, and end it afterwards."""
-    specs = KernelSpecManager()
-    specs.kernel_dirs.insert(0, os.fspath(KERNELS))
-    manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
+    manager = KernelManager(kernel_name=name, transport_encryption="auto")
     manager.start_kernel(env={**os.environ, **environment})
     client = manager.client()
     client.start_channels()

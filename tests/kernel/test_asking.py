@@ -9,8 +9,8 @@ import pytest
 from mtor_kernel.magics.bundle import ANSWER_MIME
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.views import QueryInfo
-from tests.kernel.conftest import RealmElsewhere
 from tests.kernel.driving import Kernel, Message, kernel
+from tests.kernel.elsewhere import RealmElsewhere
 
 
 def latest(realm: RealmElsewhere) -> QueryInfo:
@@ -233,8 +233,9 @@ def test_a_conversation_is_cut_from_its_oldest_turns(mtor: Kernel, realm: RealmE
     assert asked[0].startswith("turn")
 
 
-def test_a_failed_turn_is_not_remembered(mtor: Kernel, realm: RealmElsewhere) -> None:
-    mtor.run("%mtor chat -c brave -m broken first")
+def test_a_turn_without_an_answer_is_not_remembered(mtor: Kernel, realm: RealmElsewhere) -> None:
+    mtor.run("%mtor chat -c brave -m endless one two three", seen=shows("one two three"))
+    mtor.run("%mtor chat -c brave -m nosuch first")
     mtor.run("%mtor chat -c brave second")
     assert turns(latest(realm)) == ["second"]
 

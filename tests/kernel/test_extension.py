@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from tests.kernel.conftest import RealmElsewhere
 from tests.kernel.driving import Kernel, kernel
+from tests.kernel.elsewhere import RealmElsewhere
 
 
 def test_it_loads_into_the_plain_python_kernel(python: Kernel) -> None:

@@ -17,13 +17,17 @@ PROTOCOLS = ["other", SUBPROTOCOL]
 @pytest.fixture
 def dial(jp_serverapp, jp_base_url, jp_http_port, http_server, jp_auth_header):
     """Opens the relay's socket."""
+    sockets: list[WebSocketClientConnection] = []
 
     async def dial(query: str = "", **headers: str) -> WebSocketClientConnection:
         url = f"ws://127.0.0.1:{jp_http_port}{jp_base_url}mtor/ngram{query}"
         request = HTTPRequest(url, headers={**jp_auth_header, **headers})
-        return await websocket_connect(request, subprotocols=PROTOCOLS)
+        sockets.append(await websocket_connect(request, subprotocols=PROTOCOLS))
+        return sockets[-1]
 
-    return dial
+    yield dial
+    for socket in sockets:
+        socket.close()
 
 
 async def test_frames_pass_both_ways(dial, jp_serverapp, upstream: Upstream) -> None:

@@ -1,6 +1,7 @@
 """HTTP through the relay: who may, what passes, and what never does."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.iostream import IOStream
 from tornado.tcpclient import TCPClient
 
-from tests.server.upstream import Upstream
+from tests.server.upstream import FLOOD_PIECES, Upstream
 
 NOBODY = {"Authorization": ""}
 
@@ -161,6 +162,24 @@ async def test_events_pass_as_they_come(
         assert event.encode() in await asyncio.wait_for(stream.read_until(b"\n\n"), 5)
     upstream.events.put_nowait(None)
     await stream.read_until_close()
+
+
+async def test_a_browser_that_reads_slowly_has_nothing_piled_up_for_it(
+    jp_serverapp, jp_base_url, jp_http_port, http_server, jp_auth_header, upstream: Upstream
+) -> None:
+    stream = await TCPClient().connect("localhost", jp_http_port, max_buffer_size=2**20)
+    lines = [f"GET {jp_base_url}mtor/api/flood HTTP/1.1", "Host: localhost", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in jp_auth_header.items()]
+    await stream.write("\r\n".join([*lines, "", ""]).encode())
+    await stream.read_until(b"\r\n\r\n")
+    taken = -1
+    while taken != upstream.flooded:
+        # Until nothing moves any more: what was taken by then lies in the sockets' own buffers.
+        taken = upstream.flooded
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(upstream.left.wait(), 0.3)
+    assert 0 < taken < FLOOD_PIECES / 2
+    stream.close()
 
 
 async def test_the_realm_learns_that_a_listener_has_left(

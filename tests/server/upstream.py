@@ -12,6 +12,10 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler
 
+#: A flood is 128 MiB.
+PIECE_BYTES = 1024 * 1024
+FLOOD_PIECES = 128
+
 
 class Upstream:
     """A server with one token. The prefix shows that a realm need not live at the root."""
@@ -26,6 +30,8 @@ class Upstream:
         self.left = asyncio.Event()
         #: Set when the first piece of a body has come.
         self.receiving = asyncio.Event()
+        #: Pieces of a flood that were taken.
+        self.flooded = 0
         self.frames: list[str | bytes] = []
         self.socket: Socket | None = None
         self.socket_closed: asyncio.Future[tuple[int | None, str | None]]
@@ -43,6 +49,7 @@ class Upstream:
             (r"/realm/ngram", Socket),
             (r"/realm/api/events", Events),
             (r"/realm/api/broken", Broken),
+            (r"/realm/api/flood", Flood),
             (r"/realm/api/blobs", Blobs),
             (r"/realm/api/elsewhere", Elsewhere),
             (r"/.*", Echo),
@@ -110,6 +117,16 @@ class Broken(Gate):
         self.write(b"the beginning")
         await self.flush()
         self.detach().close()
+
+
+class Flood(Gate):
+    """Sends more than any buffer on the way holds, as fast as it is taken."""
+
+    async def get(self) -> None:
+        for _ in range(FLOOD_PIECES):
+            self.write(bytes(PIECE_BYTES))
+            await self.flush()
+            self.upstream.flooded += 1
 
 
 @stream_request_body

@@ -59,8 +59,8 @@ def test_a_hold_ends_once(store: Store, ann: str, first: object, second: object)
 
 def test_a_charge_is_never_above_its_hold(store: Store, ann: str) -> None:
     number = hold(store, 300)
-    for amount in (301, -1):
-        with pytest.raises(ledger.LedgerRefused):
+    for amount, told in ((301, "at least 301"), (-1, "a charge of -1")):
+        with pytest.raises(ledger.LedgerRefused, match=told):
             settle(store, number, amount)
     assert balance(store, "ann") == ledger.Balance(1000, 300, False)
     settle(store, number, 300)

@@ -1,0 +1,96 @@
+"""The first notebook, run by the tools that people run notebooks with."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbclient import NotebookClient
+
+from mtor_kernel.locate import RuntimeFile, data_dir
+from mtor_kernel.magics.bundle import ANSWER_MIME
+from tests.kernel.elsewhere import RealmElsewhere
+
+NOTEBOOK = Path(__file__).parent.parent.parent / "notebooks" / "00-first-query.ipynb"
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def answers(notebook: nbformat.NotebookNode) -> list[dict[str, object]]:
+    return [
+        output.data[ANSWER_MIME]
+        for output in outputs(notebook)
+        if ANSWER_MIME in output.get("data", {})
+    ]
+
+
+def assert_whole(notebook: nbformat.NotebookNode) -> None:
+    """Every question has one answer, whole, and nothing failed."""
+    asking = [cell for cell in notebook.cells if cell.source.startswith(("%%mtor", "Computer,"))]
+    assert len(answers(notebook)) == len(asking) == 5
+    assert all(len(cell.outputs) == 1 for cell in asking)
+    assert not any(output.output_type == "error" for output in outputs(notebook))
+
+
+def test_it_is_kept_with_the_answers_of_a_real_model() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert_whole(notebook)
+    assert {answer["model"] for answer in answers(notebook)} == {"smollm2"}
+    assert notebook.metadata.kernelspec.name == "mtor"
+
+
+@pytest.mark.slow
+def test_nbclient_runs_it_without_a_server(realm: RealmElsewhere) -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=60).execute()
+    assert_whole(notebook)
+
+
+@pytest.mark.slow
+def test_papermill_runs_it(realm: RealmElsewhere, tmp_path: Path) -> None:
+    papermill.execute_notebook(
+        NOTEBOOK, tmp_path / "out.ipynb", progress_bar=False, execution_timeout=60
+    )
+    assert_whole(nbformat.read(tmp_path / "out.ipynb", as_version=4))
+
+
+@pytest.fixture
+def own_realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No realm yet; the one that starts has the weights of the user who runs the tests."""
+    weights = data_dir() / "models"
+    if not any(weights.glob("smollm2/*")):
+        pytest.skip("needs the weights: run `mtor pull smollm2`")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "models").symlink_to(weights)
+    for name in ("MTOR_URL", "MTOR_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MTOR_DATA", os.fspath(data))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", os.fspath(tmp_path / "runtime"))
+    yield
+    if RuntimeFile().read() is not None:
+        subprocess.run([sys.executable, "-m", "mtor_kernel.cli", "realm", "stop"], check=True)
+
+
+@pytest.mark.slow
+def test_nbval_finds_it_as_it_was_kept(own_realm: None, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval"),
+            *("--nbval-cell-timeout", "100", os.fspath(NOTEBOOK)),
+        ],
+        env={**os.environ, "MTOR_STREAM": "0"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "13 passed" in ran.stdout

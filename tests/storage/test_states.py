@@ -1,0 +1,356 @@
+"""Any order of steps, with crashes in between: the money and the stages always agree.
+
+A machine draws steps at random, valid and invalid ones, and keeps a simple model of what must be
+true beside the real store. After each step the store is held against the model and its books are
+added up. A crash is what a killed process leaves on the disk: the files as they lie there, without
+the process's memory, opened anew.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from mtor_kernel.protocol.account import Charge, Usage
+from mtor_kernel.protocol.errors import ErrorInfo, InsufficientFunds, KeyConflict
+from mtor_kernel.protocol.lifecycle import ENDS, Stage
+from mtor_kernel.protocol.query import Answer, Text
+from mtor_kernel.protocol.quota import Quotas
+from mtor_kernel.storage import Store, ledger, queries
+from mtor_kernel.storage.schema import query, transfer
+from tests.storage.helpers import NOON, accept, admit_all, new_query, opened, person, problems
+
+PEOPLE = ("ann", "bob")
+#: Drawn from freely: which one of what there is.
+PICK = st.integers(0, 10_000)
+#: How far the attempt and the epoch are from the current ones: mostly they are right.
+OFF = st.sampled_from([0, 0, 0, 0, -1, 1])
+BROKE = ErrorInfo("worker_lost", "Its worker died.")
+
+QUICK = settings(
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+DEEP = settings(QUICK, max_examples=400, stateful_step_count=60)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What must be true of one query."""
+
+    new: queries.NewQuery
+    stage: Stage = Stage.QUEUED
+    attempt: int = 0
+    epoch: int = 0
+    charge: int = 0
+
+
+@cache
+def empty_database() -> Path:
+    """A folder with a database that is up to date: copied, it saves each run the migrations."""
+    folder = new_folder()
+    atexit.register(shutil.rmtree, folder)
+    opened(folder).close()
+    return folder
+
+
+def new_folder() -> Path:
+    """A folder in memory where there is one: nothing here is about the disk, which is slow."""
+    memory = Path("/dev/shm")
+    room = memory if os.access(memory, os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="mtor-states-", dir=room))
+
+
+class Unwanted(Exception):
+    """Raised by a work to have what it did undone."""
+
+
+class Books(RuleBasedStateMachine):
+    """The store and the model of it."""
+
+    store: Store
+
+    @initialize(funds=st.lists(st.integers(0, 500), min_size=2, max_size=2))
+    def begin(self, funds: list[int]) -> None:
+        self.folder = new_folder()
+        shutil.copytree(empty_database() / "db", self.folder / "db")
+        self.store = opened(self.folder)
+        self.posted = dict(zip(PEOPLE, funds, strict=True))
+        self.house = 0
+        self.known: dict[str, Known] = {}
+        for name, amount in self.posted.items():
+            person(self.store, name, amount)
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            shutil.rmtree(self.folder)
+
+    def pick(self, number: int) -> Known:
+        return list(self.known.values())[number % len(self.known)]
+
+    def held(self, name: str) -> int:
+        return sum(
+            one.new.hold_micro
+            for one in self.known.values()
+            if one.new.user == name and one.stage not in ENDS
+        )
+
+    def available(self, name: str) -> int:
+        return self.posted[name] - self.held(name)
+
+    def note(self, one: Known, **changes: object) -> None:
+        self.known[one.new.id] = replace(one, **changes)
+
+    def charged(self, one: Known, stage: Stage, amount: int) -> None:
+        self.posted[one.new.user] -= amount
+        self.house += amount
+        self.note(one, stage=stage, charge=amount)
+
+    def is_current(self, one: Known, attempt: int, epoch: int) -> bool:
+        return (one.stage, one.attempt, one.epoch) == (Stage.RUNNING, attempt, epoch)
+
+    @rule(name=st.sampled_from(PEOPLE), amount=st.integers(1, 300))
+    def grant(self, name: str, amount: int) -> None:
+        to = ledger.account_of(name)
+        self.store.write_sync(lambda db: ledger.grant(db, to, amount, "", NOON))
+        self.posted[name] += amount
+
+    @rule(name=st.sampled_from(PEOPLE), amount=st.integers(1, 300))
+    def take_back(self, name: str, amount: int) -> None:
+        of = ledger.account_of(name)
+        take = lambda db: ledger.grant(db, of, -amount, "", NOON)  # noqa: E731
+        if amount > self.available(name):
+            with pytest.raises(InsufficientFunds):
+                self.store.write_sync(take)
+        else:
+            self.store.write_sync(take)
+            self.posted[name] -= amount
+
+    @rule(name=st.sampled_from(PEOPLE), hold=st.integers(0, 200))
+    def submit(self, name: str, hold: int) -> None:
+        new = new_query(name, hold=hold)
+        if hold > self.available(name):
+            with pytest.raises(InsufficientFunds) as refused:
+                accept(self.store, new)
+            assert refused.value.details["available"] == self.available(name)
+        else:
+            accepted = accept(self.store, new)
+            assert (accepted.query, accepted.repeated) == (new.id, False)
+            self.known[new.id] = Known(new)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK, same=st.booleans())
+    def submit_again(self, number: int, same: bool) -> None:
+        one = self.pick(number)
+        again = new_query(one.new.user, key=one.new.key, hold=one.new.hold_micro)
+        if same:
+            accepted = accept(self.store, again)
+            assert (accepted.query, accepted.repeated) == (one.new.id, True)
+            assert accepted.stage is one.stage
+        else:
+            other = new_query(one.new.user, key=one.new.key, prompt="Something else")
+            with pytest.raises(KeyConflict):
+                accept(self.store, other)
+
+    @precondition(lambda self: self.known)
+    @rule(numbers=st.lists(PICK, max_size=4))
+    def dispatch(self, numbers: list[int]) -> None:
+        wanted = list(dict.fromkeys(self.pick(number).new.id for number in numbers))
+        epoch = self.store.epoch
+        begun = self.store.write_sync(lambda db: queries.dispatch(db, wanted, epoch, NOON))
+        may = [self.known[id_] for id_ in wanted if self.known[id_].stage is Stage.QUEUED]
+        assert [(one.id, one.attempt) for one in begun] == [
+            (one.new.id, one.attempt + 1) for one in may
+        ]
+        for one in may:
+            self.note(one, stage=Stage.RUNNING, attempt=one.attempt + 1, epoch=epoch)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK, attempt_off=OFF, epoch_off=OFF)
+    def requeue(self, number: int, attempt_off: int, epoch_off: int) -> None:
+        one = self.pick(number)
+        attempt, epoch = one.attempt + attempt_off, one.epoch + epoch_off
+        done = self.store.write_sync(
+            lambda db: queries.requeue(db, one.new.id, attempt, epoch, NOON)
+        )
+        assert done is self.is_current(one, attempt, epoch)
+        if done:
+            self.note(one, stage=Stage.QUEUED)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK, attempt_off=OFF, epoch_off=OFF, share=st.integers(0, 100))
+    def settle(self, number: int, attempt_off: int, epoch_off: int, share: int) -> None:
+        one = self.pick(number)
+        attempt, epoch = one.attempt + attempt_off, one.epoch + epoch_off
+        amount = one.new.hold_micro * share // 100
+        done = self.store.write_sync(settling(one, attempt, epoch, amount))
+        assert done is self.is_current(one, attempt, epoch)
+        if done:
+            self.charged(one, Stage.SETTLED, amount)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK, over=st.integers(1, 10))
+    def overcharge(self, number: int, over: int) -> None:
+        one = self.pick(number)
+        work = settling(one, one.attempt, one.epoch, one.new.hold_micro + over)
+        if self.is_current(one, one.attempt, one.epoch):
+            with pytest.raises(ledger.LedgerRefused):
+                self.store.write_sync(work)
+        else:
+            assert not self.store.write_sync(work)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK)
+    def fail(self, number: int) -> None:
+        one = self.pick(number)
+        done = self.store.write_sync(lambda db: queries.fail(db, one.new.id, BROKE, NOON))
+        assert done is (one.stage not in ENDS)
+        if done:
+            self.note(one, stage=Stage.FAILED)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK, share=st.integers(0, 100))
+    def cancel(self, number: int, share: int) -> None:
+        one = self.pick(number)
+        amount = one.new.hold_micro * share // 100
+        done = self.store.write_sync(
+            lambda db: queries.cancel(db, one.new.id, NOON, charge=Charge(amount))
+        )
+        assert done is (one.stage not in ENDS)
+        if done:
+            self.charged(one, Stage.CANCELLED, amount)
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK)
+    def end_the_hold_again(self, number: int) -> None:
+        one = self.pick(number)
+        if one.stage in ENDS:
+            hold = self.store.read_sync(
+                lambda db: db.execute(sa.select(query.c.hold_id).where(query.c.id == one.new.id))
+            ).scalar_one()
+            with pytest.raises(ledger.LedgerRefused):
+                self.store.write_sync(lambda db: ledger.void(db, hold, NOON))
+
+    @precondition(lambda self: self.known)
+    @rule(number=PICK, crash=st.booleans())
+    def break_off_after_everything_was_done(self, number: int, crash: bool) -> None:
+        """A whole life in one work, which then raises, or dies with its process: none of it was."""
+        one = self.pick(number)
+        left = new_folder()
+
+        def work(db: sa.Connection) -> None:
+            queries.accept(db, new_query(one.new.user, hold=0), Quotas(), admit_all)
+            queries.dispatch(db, [one.new.id], self.store.epoch, NOON)
+            queries.cancel(db, one.new.id, NOON, charge=Charge(one.new.hold_micro))
+            ledger.grant(db, ledger.account_of(one.new.user), 99, "", NOON)
+            copy_files(self.folder, left)
+            raise Unwanted
+
+        with pytest.raises(Unwanted):
+            self.store.write_sync(work)
+        if crash:
+            self.restart_in(left)
+        else:
+            shutil.rmtree(left)
+
+    @rule()
+    def crash(self) -> None:
+        left = new_folder()
+        copy_files(self.folder, left)
+        self.restart_in(left)
+
+    def restart_in(self, folder: Path) -> None:
+        """Go on from the files of `folder` alone."""
+        self.store.close()
+        shutil.rmtree(self.folder)
+        before, self.folder = self.store.epoch, folder
+        self.store = opened(folder)
+        assert self.store.epoch > before
+        epoch = self.store.epoch
+        line = self.store.write_sync(lambda db: queries.reclaim(db, epoch, NOON))
+        for one in list(self.known.values()):
+            if one.stage is Stage.RUNNING:
+                self.note(one, stage=Stage.QUEUED)
+        assert [(row.id, row.attempt) for row in line] == [
+            (one.new.id, one.attempt) for one in self.known.values() if one.stage is Stage.QUEUED
+        ]
+
+    @invariant()
+    def the_books_add_up(self) -> None:
+        if hasattr(self, "store"):
+            assert problems(self.store) == []
+
+    @invariant()
+    def the_store_is_as_the_model(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        for name in PEOPLE:
+            expected = ledger.Balance(self.posted[name], self.held(name), False)
+            assert expected.available_micro >= 0
+            assert self.look(ledger.balance, ledger.account_of(name)) == expected
+        assert self.look(ledger.balance, ledger.HOUSE).posted_micro == self.house
+        rows = self.store.read_sync(lambda db: db.execute(sa.select(query)).all())
+        assert {row.id: (row.stage, row.attempt, row.charge_micro or 0) for row in rows} == {
+            one.new.id: (one.stage, one.attempt, one.charge) for one in self.known.values()
+        }
+
+    @invariant()
+    def each_hold_was_ended_once_and_those_of_ended_queries_only(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        rows = self.store.read_sync(lambda db: db.execute(sa.select(transfer)).all())
+        of_hold = {row.id: row.query for row in rows if row.kind == "hold"}
+        ended = [of_hold[row.pending_id] for row in rows if row.pending_id is not None]
+        assert sorted(of_hold.values()) == sorted(self.known)
+        assert sorted(ended) == sorted(
+            one.new.id for one in self.known.values() if one.stage in ENDS
+        )
+
+    def look(self, get: Callable[..., ledger.Balance], of: str) -> ledger.Balance:
+        return self.store.read_sync(lambda db: get(db, of))
+
+
+def settling(one: Known, attempt: int, epoch: int, amount: int) -> Callable[[sa.Connection], bool]:
+    charge = Charge(amount, Usage(1, 2))
+    answer = Answer((Text("yes"),))
+    return lambda db: queries.settle(db, one.new.id, attempt, epoch, answer, charge, NOON)
+
+
+def copy_files(folder: Path, to: Path) -> None:
+    """Copy what lies on the disk; shared memory is what a dead process does not leave."""
+    (to / "db").mkdir()
+    for name in ("realm.db", "realm.db-wal"):
+        if (folder / "db" / name).exists():
+            shutil.copy(folder / "db" / name, to / "db" / name)
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = QUICK
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_books_hold_over_a_long_time() -> None:
+    run_state_machine_as_test(Books, settings=DEEP)
