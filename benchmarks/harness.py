@@ -81,7 +81,7 @@ async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
     while not await ready():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} was not ready within {READY_SECONDS:.0f} s")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, websocket_connect
 
 from benchmarks.bare_dask import bare_dask, nothing
-from benchmarks.harness import Bench, child, rss
+from benchmarks.harness import Bench, child, rss, until
 from benchmarks.realm_process import RealmProcess, realm_process
 from benchmarks.table import Row
 from mtor_kernel.client import RealmClient
@@ -107,12 +107,13 @@ async def _tasks(bench: Bench, count: int) -> float:
             for number in range(1, count + 1)
         ]
 
-        async def waiting() -> int:
-            counts = await dask.client.scheduler.get_task_prefix_states()
-            return sum(sum(states.values()) for states in counts.values())
+        async def known() -> bool:
+            tasks: int = await dask.client.run_on_scheduler(
+                lambda dask_scheduler: len(dask_scheduler.tasks)
+            )
+            return tasks >= count
 
-        while await waiting() < count:
-            await asyncio.sleep(0.2)
+        await until(known, "the tasks at the scheduler")
         grown = rss(dask.scheduler) - before
         del held
     return grown / count

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Scheduler, Worker
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from mtor_kernel.client import RealmClient
-from mtor_kernel.gateway.app import make_app
+from mtor_kernel.gateway.app import make_app, make_server
 from mtor_kernel.gateway.identity import PersonalToken
 from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.realm.realm import Realm
@@ -125,7 +124,7 @@ async def small_realm(
         realm = await Realm.open(folder / "data", catalogue_path=str(path), **traits)
         stack.push_async_callback(realm.close)
         app = make_app(realm, who or _Tokens(people))
-        server = HTTPServer(app)
+        server = make_server(app)
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         stack.callback(server.stop)

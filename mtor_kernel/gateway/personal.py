@@ -15,12 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
-from mtor_kernel.gateway.app import make_app
+from mtor_kernel.gateway.app import make_app, make_server
 from mtor_kernel.gateway.identity import PersonalToken
 from mtor_kernel.locate import RuntimeFile
 from mtor_kernel.protocol.errors import Unavailable
@@ -93,7 +92,7 @@ class PersonalRealm(LoggingConfigurable):
         token, link_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         owner = User(getpass.getuser(), Role.SYSOP, frozenset({SCOPE_QUERY, SCOPE_SYSOP}))
         app = make_app(realm, PersonalToken(token, owner, link_token), stop=self.stop)
-        server = HTTPServer(app)
+        server = make_server(app)
         try:
             sockets = bind_sockets(self.port, "127.0.0.1")
             server.add_sockets(sockets)
@@ -110,6 +109,7 @@ class PersonalRealm(LoggingConfigurable):
             await self._until_done(realm)
         finally:
             self._file.remove()
+            app.settings["gateway"].stopping = True
             rising.cancel()
             await asyncio.gather(rising, return_exceptions=True)
             server.stop()

@@ -20,7 +20,7 @@ from traitlets import Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel._version import __version__
-from mtor_kernel.protocol.errors import NotFound, RealmStopping
+from mtor_kernel.protocol.errors import RealmStopping
 from mtor_kernel.protocol.identity import User
 from mtor_kernel.protocol.lifecycle import ENDS
 from mtor_kernel.protocol.ngram import RealmState
@@ -214,14 +214,14 @@ class Realm(LoggingConfigurable):
             place = self.lanes.places.get(query)
             if place is not None:
                 if place.stream.user != user:
-                    raise unknown(query)
+                    raise queries.unknown(query)
                 return place.stream
             info = await self.store.read(lambda db: queries.info(db, query, user))
             if info.stage in ENDS:
                 return replay(info, user)
             # Written down a moment ago, and on its way to its lane.
             await asyncio.sleep(0.02)
-        raise unknown(query)
+        raise queries.unknown(query)
 
     async def cancel(self, user: User, query: str) -> None:
         """Have a query of one's own stopped; one that has ended stays as it is.
@@ -343,8 +343,3 @@ class Realm(LoggingConfigurable):
 
     async def _collect_blobs(self) -> None:
         await self.blobs.collect(time.time())
-
-
-def unknown(query: str) -> NotFound:
-    """Return the error for a query that is unknown, or somebody else's: nobody can tell which."""
-    return NotFound(f"There is no query {query}.")

@@ -239,7 +239,7 @@ class _Cursor:
         """Notice that the attempt it was told of is not the one that counts now."""
         stream = self.stream
         current = stream.attempt + (stream.stage is Stage.QUEUED)
-        if stream.end is not None and current < self.attempt:
+        if stream.stage in (Stage.FAILED, Stage.CANCELLED) and current < self.attempt:
             return  # it ended while it waited: the next attempt never came
         if self.attempt and (self.attempt != current or self.seq > stream.length):
             self.seq, self.started, self.progress = 0, False, None

@@ -20,7 +20,7 @@ from mtor_kernel.protocol.query import Answer, Audio, Image, Modality, Priority
 from mtor_kernel.protocol.quota import Quotas, Standing
 from mtor_kernel.storage import ledger, people, spending
 from mtor_kernel.storage.quotas import decode_override, standing
-from mtor_kernel.storage.records import answer, history, info, unfinished, usage
+from mtor_kernel.storage.records import answer, history, info, unfinished, unknown, usage
 from mtor_kernel.storage.references import refer
 from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery, Row, WaitingRow
 from mtor_kernel.storage.schema import answer as answer_table
@@ -29,7 +29,7 @@ from mtor_kernel.storage.schema import person, query, question, quota_override
 __all__ = [
     "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
     "dispatch", "fail", "history", "info", "reclaim", "requeue", "reroute", "settle",
-    "unfinished", "usage",
+    "unfinished", "unknown", "usage",
 ]  # fmt: skip
 
 #: The charge of a query that published nothing.

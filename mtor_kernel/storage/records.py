@@ -63,7 +63,7 @@ def info(conn: sa.Connection, id: str, user: str | None) -> QueryInfo:
     """
     row = conn.execute(_INFO, {"of": id}).one_or_none()
     if row is None or user not in (None, row.person):
-        raise NotFound(f"You have no query {id}: look in your history for its id.")
+        raise unknown(id)
     return msgspec.structs.replace(
         _shown(row),
         query=_QUERY.decode(row.question),
@@ -133,3 +133,8 @@ def _shown(row: Row) -> QueryInfo:
         error=None if row.error is None else _ERROR.decode(row.error),
         prompt=row.prompt,
     )
+
+
+def unknown(id: str) -> NotFound:
+    """Return the error for a query that is unknown, or somebody else's: nobody can tell which."""
+    return NotFound(f"You have no query {id}: look in your history for its id.")

@@ -15,6 +15,7 @@ def upgrade() -> None:
     _people()
     _ledger()
     _queries()
+    _contents()
     _blobs()
     _audit()
     for table in ("transfer", "audit"):
@@ -137,6 +138,9 @@ def _queries() -> None:
     )
     op.create_index("query_person_created_at", "query", ["person", "created_at"])
     _partial("query_open", "query", ["person", "stage"], "ended_at IS NULL")
+
+
+def _contents() -> None:
     for table in ("question", "answer"):
         op.create_table(
             table,
