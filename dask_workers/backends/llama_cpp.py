@@ -83,7 +83,11 @@ class LlamaCppBackend:
             raise Unavailable(self.missing())
         _read_through(path)
         try:
-            self._server = xllamacpp.Server(self._parameters(xllamacpp, path))
+            server = xllamacpp.Server(self._parameters(xllamacpp, path))
+            # One that is stopped before its loop has begun never ends, and holds the interpreter
+            # for ever. Its first answer shows that the loop has begun.
+            server.handle_completions({"prompt": "a", "max_tokens": 1})
+            self._server = server
         except RuntimeError:
             raise BackendFailed(
                 f"llama.cpp could not load {path.name}: it is no GGUF file that this version "

@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, wait
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -41,23 +40,38 @@ class LoopThread:
             It can't be waited for: another process, the loop's own thread, or closed.
         """
         self._check()
-        cleaned_up = threading.Event()
+        tasks: list[asyncio.Task[T]] = []
+        # A bare lock, and no concurrent.futures: an interrupt in the middle of a Condition leaves
+        # it locked, and the loop's thread would then wait for it for ever.
+        ended = threading.Lock()
+        ended.acquire()
 
         async def work() -> T:
-            try:
-                return await function(*args, **kwargs)
-            finally:
-                cleaned_up.set()
+            return await function(*args, **kwargs)
 
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        def begin() -> None:
+            task = self._loop.create_task(work())
+            task.add_done_callback(lambda _: ended.release())
+            tasks.append(task)
+
         try:
-            while not wait([future], SLICE_SECONDS).done:
+            self._loop.call_soon_threadsafe(begin)
+            while not ended.acquire(timeout=SLICE_SECONDS):
                 self._check()
         except BaseException:
-            future.cancel()
-            cleaned_up.wait(CLEAN_UP_SECONDS)
+            self._cancel(tasks, ended)
             raise
-        return future.result()
+        (task,) = tasks
+        if task.cancelled():
+            raise RuntimeError("This realm was closed while somebody waited for it.")
+        return task.result()
+
+    def _cancel(self, tasks: list[asyncio.Task[T]], ended: threading.Lock) -> None:
+        """Cancel what was interrupted, and let it clean up."""
+        if not any(task.done() for task in tasks) and self._thread.is_alive():
+            # In the loop's thread: by then it has begun, if it ever does.
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            ended.acquire(timeout=CLEAN_UP_SECONDS)
 
     def stop(self) -> None:
         """End the loop and its thread. Safe to repeat, and in a process forked since."""

@@ -41,7 +41,7 @@ class Upload(Gate):
         mime = media_type(self.request.headers.get("Content-Type", ""))
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(1)
         self._keeping = asyncio.create_task(
-            self.gateway.realm.blobs.put(self.user.name, self._arriving(), mime)
+            self.gateway.realm.keep(self.user, self._arriving(), mime)
         )
         self._keeping.add_done_callback(_looked_at)
 

@@ -102,7 +102,7 @@ class ChatCompletions(EventStream, Dialect):
         request = self.said(ChatRequest)
         asked = await self._translate(request)
         for picture in asked.pictures.values():
-            await self.gateway.realm.blobs.put(self.user.name, picture.content, picture.mime)
+            await self.gateway.realm.keep(self.user, picture.content, picture.mime)
         key = one_key(None, self.request.headers.get("Idempotency-Key") or uuid.uuid4().hex)
         done = await self.gateway.realm.submit(self.user, asked.query, key)
         # Whoever sends a key again joins another request's query, and does not end it by leaving.

@@ -7,8 +7,8 @@ asked type or raises a :class:`~mtor_kernel.protocol.errors.BadInput` that says 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Hashable
-from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -26,9 +26,18 @@ _encoder = msgspec.json.Encoder()
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+# msgspec crashes where two threads make the decoder of one type at the same time (seen with 0.22):
+# each is made once, by one thread.
+_decoders: dict[Hashable, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
+
+
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    found = _decoders.get(kind)
+    if found is None:
+        with _making:
+            found = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return found
 
 
 def encode(value: Any) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +39,7 @@ from mtor_kernel.realm.sysop import Sysop
 from mtor_kernel.realm.tasks import Tasks, make_plugin
 from mtor_kernel.realm.workers import Workers
 from mtor_kernel.storage import queries
-from mtor_kernel.storage.blobs import Blobs
+from mtor_kernel.storage.blobs import BlobInfo, Blobs
 from mtor_kernel.storage.store import Store
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Realm(LoggingConfigurable):
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         self.store = Store.open(self.database_url or self._default_url(), self._folder / "blobs")
-        self.blobs = Blobs(self.store, self._folder / "blobs", None)
+        self.blobs = Blobs(self.store, self._folder / "blobs")
         self.people = People(self.store, parent=self)
         self._dispatcher = Dispatcher(self.store, self.people.running_cap)
         self.workers = Workers(self._dispatcher)
@@ -196,6 +196,11 @@ class Realm(LoggingConfigurable):
     async def quote(self, user: User, query: Query) -> Quote:
         """Return what `query` would cost at most and how long it would wait, and submit nothing."""
         return self._intake.quote(user, query)
+
+    async def keep(self, user: User, content: bytes | AsyncIterator[bytes], mime: str) -> BlobInfo:
+        """Keep a blob for a person, within their quota; see :meth:`Blobs.put`."""
+        quota = self.people.quotas(user).blob_bytes
+        return await self.blobs.put(user.name, content, mime, quota=quota)
 
     # Following.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -120,3 +122,24 @@ def test_no_json_makes_it_raise_anything_else(value: dict[str, object]) -> None:
 def test_defaults_are_not_sent() -> None:
     assert encode(Hello()) == b'{"op":"hello"}'
     assert json.loads(encode(Resume(QUERY))) == {"op": "resume", "query": QUERY}
+
+
+def test_many_threads_may_decode_a_type_for_the_first_time_at_once() -> None:
+    program = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from mtor_kernel.protocol.codec import decode, encode
+from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.task import Outcome
+frame = encode(Outcome(AttemptRef("0" * 32, 1, 1)))
+together = threading.Barrier(8)
+def go():
+    together.wait()
+    decode(frame, Outcome)
+threads = [threading.Thread(target=go) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
