@@ -1,9 +1,8 @@
-"""How Sphinx builds these pages: ``sphinx-build docs docs/_build``, with sphinx and myst-parser."""
+"""How Sphinx builds these pages: ``sphinx-build docs build/docs``, with sphinx and myst-parser."""
 
 project = "MTOR"
 copyright = "The MTOR contributors"  # noqa: A001 - Sphinx's name for it
 extensions = ["myst_parser"]
-exclude_patterns = ["_build"]
 # Headings can be linked to, in Sphinx as in any viewer of Markdown.
 myst_heading_anchors = 3
 html_title = "MTOR"

@@ -1,4 +1,4 @@
-"""What every test gets: no realm, token or runtime directory of whoever runs the tests."""
+"""What every test gets: no realm, token, data or runtime directory of whoever runs the tests."""
 
 import os
 from collections.abc import Iterator
@@ -6,17 +6,31 @@ from pathlib import Path
 
 import pytest
 
+from mtor_kernel.locate import data_dir
+
 #: Where to find a realm and who is asking: a test that wants these sets them itself.
-REALM_VARIABLES = ("MTOR_URL", "MTOR_TOKEN", "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL")
+REALM_VARIABLES = (
+    "MTOR_URL",
+    "MTOR_TOKEN",
+    "MTOR_HUB_SERVICE",
+    "JUPYTERHUB_API_TOKEN",
+    "JUPYTERHUB_API_URL",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def a_home_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Point Jupyter's and IPython's directories at a temporary folder, for child processes too."""
     home = tmp_path_factory.mktemp("home")
+    # The weights are shared with whoever runs the tests: they are large, and checked when used.
+    weights = data_dir() / "models"
+    weights.mkdir(exist_ok=True)
+    (home / "data").mkdir()
+    (home / "data" / "models").symlink_to(weights)
     with pytest.MonkeyPatch.context() as environment:
         for name in REALM_VARIABLES:
             environment.delenv(name, raising=False)
+        environment.setenv("MTOR_DATA", os.fspath(home / "data"))
         environment.setenv("JUPYTER_RUNTIME_DIR", os.fspath(home / "runtime"))
         environment.setenv("JUPYTER_CONFIG_DIR", os.fspath(home / "config"))
         environment.setenv("IPYTHONDIR", os.fspath(home / "ipython"))

@@ -30,6 +30,8 @@ from mtor_kernel.realm.realm import Realm
 
 log = logging.getLogger(__name__)
 
+#: Others hold the lock for a moment when they look whether a realm lives.
+LOCK_SECONDS = 1.0
 #: What ends it in good order.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -72,7 +74,7 @@ class PersonalRealm(LoggingConfigurable):
 
         lock = filelock.FileLock(self._file.realm_lock)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOCK_SECONDS)
         except filelock.Timeout:
             raise Unavailable("Your realm runs already: see `mtor realm status`.") from None
         loop = asyncio.get_running_loop()

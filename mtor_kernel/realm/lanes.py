@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -133,13 +133,11 @@ class Lanes:
         """Return about how many seconds the query at `position` of a lane waits, if known."""
         return lane.eta(position, self._workers.slots(lane.model))
 
-    def refresh(self, queries: Iterable[str]) -> None:
-        """Work out anew where `queries` stand, for whoever follows them."""
-        for query in queries:
-            place = self.places.get(query)
-            position = place.lane.queue.position(query) if place is not None else None
-            if place is None or position is None:
-                continue
+    def refresh(self, query: str) -> None:
+        """Work out anew where a waiting query stands, for whoever follows it."""
+        place = self.places.get(query)
+        position = place.lane.queue.position(query) if place is not None else None
+        if place is not None and position is not None:
             place.stream.show(Queued(query, position, self.eta(place.lane, position)))
 
     def placed(self, info: QueryInfo, place: Place) -> QueryInfo:

@@ -120,8 +120,12 @@ class Reaper:
         ]
         if self._at >= len(waiting):
             self._at = 0
-        self._lanes.refresh(waiting[self._at : self._at + PLACES_A_TICK])
+        turn = waiting[self._at : self._at + PLACES_A_TICK]
         self._at += PLACES_A_TICK
+        for query in turn:
+            self._lanes.refresh(query)
+            # A position takes O(users): chunks must not wait for all of them.
+            await asyncio.sleep(0)
 
     async def _pictures(self, now: float) -> None:
         watching = [follower for follower in self._followers if follower.watching]

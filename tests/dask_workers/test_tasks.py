@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,7 @@ from mtor_kernel.protocol.task import Outcome
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
 from tests.dask_workers.samples import echo, new_query_id, task
 
+ROOT = Path(__file__).parents[2]
 MakeWorker = Callable[..., Runtime]
 
 
@@ -148,3 +152,14 @@ def test_a_key_names_its_attempt() -> None:
     assert parse_key(task_key(query, 12)) == (query, 12)
     assert parse_key("inc-5") is None
     assert parse_key(("tuple", 1)) is None
+
+
+def test_the_scheduler_can_import_it_at_no_cost() -> None:
+    program = (
+        "import sys, dask_workers.tasks; "
+        "print({'distributed', 'websocket', 'psutil', 'xllamacpp'} & set(sys.modules))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "set()"
