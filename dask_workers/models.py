@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from mtor_kernel.protocol.backend import Backend, ModelSpec
@@ -88,9 +88,14 @@ class Models:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._models: dict[str, Model] = {}
+        self._lacking: dict[str, str] = {}
 
-    def serve(self, found: Iterable[tuple[ModelSpec, Backend]]) -> None:
-        """Serve exactly these. An unchanged one stays as it is, in memory; others leave."""
+    def serve(self, found: Iterable[tuple[ModelSpec, Backend]], lacking: Mapping[str, str]) -> None:
+        """Serve exactly these. An unchanged one stays as it is, in memory; others leave.
+
+        `lacking` says of the others why this machine cannot serve them.
+        """
+        self._lacking = dict(lacking)
         before, after = self._models, {}
         for spec, backend in found:
             model = before.get(spec.name)
@@ -114,11 +119,16 @@ class Models:
         return list(self._models.values())
 
     def served(self, *, draining: bool = False) -> tuple[Served, ...]:
-        """Return them as the realm sees them; a draining worker has no slots."""
-        return tuple(
+        """Return them as the realm sees them; a draining worker has no slots.
+
+        What this machine cannot serve is among them, without slots and with the reason.
+        """
+        able = [
             Served(m.spec.name, 0 if draining else m.spec.slots, m.loaded, m.trouble)
             for m in self.all()
-        )
+        ]
+        lacking = [Served(name, 0, trouble=why[:500]) for name, why in self._lacking.items()]
+        return (*able, *lacking)
 
 
 def _trouble(error: Exception) -> str:

@@ -91,15 +91,18 @@ class Runtime:
 
     def serve(self, found: Iterable[Found]) -> None:
         """Serve what of the catalogue this machine can, and nothing else."""
-        able = [(one.spec, one.backend) for one in found if one.backend and not one.missing]
-        self.models.serve(able)
+        looked = list(found)
+        able = [(one.spec, one.backend) for one in looked if one.backend and not one.missing]
+        self.models.serve(able, {one.spec.name: one.missing for one in looked if one.missing})
         for model in self.models.all():
             if model.spec.preload and not model.loaded:
                 self._order(_load, model)
 
     def slots(self) -> dict[str, int]:
         """Return how many attempts of each model may run here now."""
-        return {one.model: one.slots for one in self.models.served(draining=self.draining)}
+        return {
+            model.spec.name: 0 if self.draining else model.spec.slots for model in self.models.all()
+        }
 
     def connect(self, url: str, token: str, *, ca: str | None = None) -> None:
         """Link this worker to a gateway, from now on until :meth:`disconnect`."""
@@ -134,7 +137,7 @@ class Runtime:
         """Stop everything: attempts, link, models."""
         self.attempts.cancel_all(reason)
         self.disconnect(reason)
-        self.models.serve(())
+        self.models.serve((), {})
         self._alarm.close()
         self._orders.close()
 

@@ -71,6 +71,10 @@ class SmallRealm:
         """Return a client; close it, or use it as a context."""
         return RealmClient(self.url, token)
 
+    def worker(self, name: str = "late") -> Worker:
+        """Return one more worker; as a context it runs."""
+        return _worker(self.scheduler, Path(self.realm.data_dir), name)
+
     async def ready(self) -> None:
         """Wait until every worker is linked."""
         async with asyncio.timeout(20):
@@ -109,16 +113,7 @@ async def small_realm(
             Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0")
         )
         crew = [
-            await stack.enter_async_context(
-                Worker(
-                    scheduler.address,
-                    name=f"worker-{number}",
-                    nthreads=64,
-                    dashboard=False,
-                    dashboard_address="127.0.0.1:0",
-                    local_directory=str(folder / "dask"),
-                )
-            )
+            await stack.enter_async_context(_worker(scheduler, folder, f"worker-{number}"))
             for number in range(workers)
         ]
         realm = await Realm.open(folder / "data", catalogue_path=str(path), **traits)
@@ -134,6 +129,17 @@ async def small_realm(
         small = SmallRealm(realm, url, scheduler, crew)
         await small.ready()
         yield small
+
+
+def _worker(scheduler: Scheduler, folder: Path, name: str) -> Worker:
+    return Worker(
+        scheduler.address,
+        name=name,
+        nthreads=64,
+        dashboard=False,
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(folder / "dask"),
+    )
 
 
 class _Tokens:

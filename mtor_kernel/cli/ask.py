@@ -39,9 +39,10 @@ def run(given: argparse.Namespace) -> int:
                 print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
         reply = running.answer()
     charge = reply.charge
+    tokens = charge.usage.input_tokens + charge.usage.output_tokens
     print()
     print(
-        f"{reply.model} · {charge.usage.output_tokens} tokens · {reply.seconds:.1f} s · "
+        f"{reply.model} · {tokens} tokens · {reply.seconds:.1f} s · "
         f"{show_credits(charge.amount_micro)} credits",
         file=sys.stderr,
     )

@@ -31,9 +31,9 @@ def run(given: argparse.Namespace) -> int:
 def _tell_realm() -> None:
     """Have a running realm of one's own look anew at what it can serve."""
     from mtor_kernel.client import Realm
-    from mtor_kernel.locate import find
+    from mtor_kernel.locate import RuntimeFile, is_well
 
-    address = find()
-    if address is not None:
-        with Realm(address.url, address.token) as realm:
+    runtime = RuntimeFile().read()
+    if runtime is not None and is_well(runtime):
+        with Realm(runtime.url, runtime.token) as realm:
             realm.sysop("reload")

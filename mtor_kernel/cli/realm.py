@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+#: The configuration file that is read from the data folder where none is named.
+CONFIG_NAME = "realm_config.py"
 #: How long a realm that was told to stop may take.
 STOP_SECONDS = 20.0
 
@@ -42,9 +44,9 @@ def _run(given: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
     config = Config()
-    if given.config is not None:
-        loader = PyFileConfigLoader(given.config.name, path=str(given.config.parent))
-        config = loader.load_config()
+    path = given.config or data_dir() / CONFIG_NAME
+    if given.config is not None or path.is_file():
+        config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
     if given.idle_seconds is not None:
         config.PersonalRealm.idle_seconds = given.idle_seconds
     if given.port is not None:

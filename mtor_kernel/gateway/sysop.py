@@ -212,6 +212,7 @@ class Stop(_Act):
         """Answer, then do it."""
         if self.gateway.stop is None:
             raise NotFound("This realm is not stopped from here: stop its service.")
+        await self.gateway.realm.sysop.stop(self.user)
         self.gateway.stopping = True
         self.set_status(202)
         # On its way before the door closes.

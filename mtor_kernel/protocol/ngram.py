@@ -84,13 +84,13 @@ class Resume(_Strict, tag="resume"):
 
 
 class Watch(_Strict, tag="watch"):
-    """Hear :class:`RealmState` and :class:`Notice` from now on."""
+    """Hear :class:`RealmState` whenever it changes, from now on."""
 
     id: CommandId = ""
 
 
 class Unwatch(_Strict, tag="unwatch"):
-    """Hear them no longer."""
+    """Hear it no longer."""
 
     id: CommandId = ""
 
@@ -215,7 +215,7 @@ class RealmState(_Told, tag="realm"):
 
 
 class Notice(_Told, tag="notice"):
-    """The sysop says something to everybody."""
+    """The sysop says something to everybody who is connected."""
 
     text: str
     level: Literal["info", "warning"] = "info"

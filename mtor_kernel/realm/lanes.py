@@ -17,8 +17,11 @@ from mtor_kernel.realm.streams import Stream
 from mtor_kernel.realm.workers import Workers
 from mtor_kernel.scheduling.estimate import Estimator
 from mtor_kernel.scheduling.fairqueue import FairQueue, Ticket
-from mtor_kernel.scheduling.health import Breaker
+from mtor_kernel.scheduling.health import Breaker, Score
 from mtor_kernel.scheduling.routing import Catalogue, resolve
+
+#: The least score with which a model of a chain is chosen before the next one.
+WELL = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +45,7 @@ class Lane:
         self.spec = spec
         self.queue = FairQueue()
         self.breaker = Breaker()
+        self.score = Score()
         self.estimator = Estimator(spec)
         self.attempts: set[Attempt] = set()
 
@@ -49,6 +53,16 @@ class Lane:
     def model(self) -> str:
         """The model's name, which is the lane's."""
         return self.spec.name
+
+    def is_well(self, now: float) -> bool:
+        """Tell whether a chain should choose it: its breaker lets queries pass, most end well."""
+        return self.breaker.allows(now) and self.score.value(now) >= WELL
+
+    def record(self, ok: bool | None) -> None:
+        """Take in how an attempt ended; ``None``: that says nothing of the model."""
+        now = time.monotonic()
+        self.breaker.record(ok, now)
+        self.score.record(ok, now)
 
     def free(self, slots: int) -> int:
         """Return how many more attempts may start now, of `slots` in all."""
@@ -115,13 +129,30 @@ class Lanes:
         """
         now = time.monotonic()
         spec = resolve(self.catalogue, name, lambda model: self._is_well(model, now))
-        if not self._workers.serves(spec.name):
-            why = self._workers.trouble(spec.name) or "no worker serves it"
-            raise NoModel(f"The model {spec.name} cannot answer: {why}")
-        return self._lanes[spec.name]
+        lane = self._lanes[spec.name]
+        if not self._workers.serves(lane.model):
+            raise self.unserved(lane)
+        return lane
+
+    def unserved(self, lane: Lane) -> NoModel:
+        """Return the error for a model that no worker can serve, with what a worker says of it."""
+        why = self._workers.trouble(lane.model) or "No worker serves it: tell the sysop."
+        return NoModel(f"The model {lane.model} cannot answer. {why}")
+
+    def hopeless(self) -> list[tuple[Place, NoModel]]:
+        """Return the waiting queries whose model every worker lacks, with the reason."""
+        return [
+            (place, self.unserved(lane))
+            for lane in self
+            if len(lane.queue)
+            and not self._workers.serves(lane.model)
+            and self._workers.trouble(lane.model)
+            for place in list(self.places.values())
+            if place.ticket.query in lane.queue
+        ]
 
     def _is_well(self, model: str, now: float) -> bool:
-        return self._workers.slots(model) > 0 and self._lanes[model].breaker.allows(now)
+        return self._workers.slots(model) > 0 and self._lanes[model].is_well(now)
 
     def block(self, user: str, on: bool) -> None:
         """Pass a user over in every lane, or let them have turns again."""

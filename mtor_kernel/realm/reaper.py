@@ -78,6 +78,7 @@ class Reaper:
             for look in (
                 self._leases,
                 self._expired,
+                self._hopeless,
                 self._places,
                 self._pictures,
                 self._do_chores,
@@ -110,6 +111,10 @@ class Reaper:
             elif not await self._settlement.expire_waiting(place):
                 # Between two stages just now: look again soon.
                 self.remember(query, now + TICK_SECONDS)
+
+    async def _hopeless(self, now: float) -> None:
+        for place, error in self._lanes.hopeless():
+            await self._settlement.fail_waiting(place, error.info())
 
     async def _places(self, now: float) -> None:
         """Tell who follows waiting queries where these stand, in turns where there are many."""

@@ -60,9 +60,10 @@ class Settlement:
             case Outcome(error=None) | Unheeded():
                 await self._stopped(attempt, verdict)
             case Outcome(error=ErrorInfo() as error):
-                attempt.lane.breaker.record(health.outcome(error), time.monotonic())
+                attempt.lane.record(health.outcome(error))
                 await self._failed(attempt, error, again=verdict.retryable)
             case Lost():
+                attempt.lane.record(None)
                 error = WorkerLost(
                     f"No worker brought an answer: {verdict.reason}. Ask again; if it goes on, "
                     "tell the sysop."
@@ -83,7 +84,11 @@ class Settlement:
 
     async def expire_waiting(self, place: Place) -> bool:
         """Fail a query whose time is over while it waits. False: it does not wait any more."""
-        query, now, error = place.ticket.query, time.time(), _expired().info()
+        return await self.fail_waiting(place, _expired().info())
+
+    async def fail_waiting(self, place: Place, error: ErrorInfo) -> bool:
+        """Fail a query that waits. False: it does not wait any more."""
+        query, now = place.ticket.query, time.time()
         ended = await self._write(lambda db: queries.fail(db, query, error, now))
         if ended:
             place.lane.queue.remove(query)
@@ -102,7 +107,7 @@ class Settlement:
             self._fenced(attempt)
             return
         lane = attempt.lane
-        lane.breaker.record(True, time.monotonic())
+        lane.record(True)
         lane.estimator.learn(outcome.usage.output_tokens, ran)
         lane.queue.ended(ref.query, pricing.service(outcome.usage))
         self._end(
@@ -121,6 +126,7 @@ class Settlement:
 
     async def _stopped(self, attempt: Attempt, verdict: Outcome | Unheeded) -> None:
         """It was told to stop: cancelled, with what was published charged, or expired."""
+        attempt.lane.record(None)
         if attempt.stopping is Stop.EXPIRED:
             await self._failed(attempt, _expired().info(), again=False)
             return

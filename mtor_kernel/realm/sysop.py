@@ -107,6 +107,10 @@ class Sysop:
         await self._realm.reload()
         await self._act(sysop, "reload", "catalogue", "")
 
+    async def stop(self, sysop: User, reason: str = "") -> None:
+        """Note that the realm is being stopped; whoever serves it does that."""
+        await self._act(sysop, "stop", "", reason)
+
     async def notice(self, sysop: User, text: str) -> None:
         """Say something to everybody who is connected."""
         await self._act(sysop, "notice", "", text)

@@ -28,7 +28,7 @@ from mtor_kernel.storage.schema import person, query, question, quota_override
 
 __all__ = [
     "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
-    "dispatch", "fail", "history", "info", "reclaim", "requeue", "reroute", "settle",
+    "dispatch", "fail", "history", "info", "reclaim", "requeue", "settle",
     "unfinished", "unknown", "usage",
 ]  # fmt: skip
 
@@ -115,11 +115,6 @@ _REQUEUE = _BACK.where(
     query.c.epoch == bindparam("of_epoch"),
 )
 _RECLAIM = _BACK.where(query.c.ended_at.is_(None), query.c.epoch < bindparam("in_epoch"))
-_REROUTE = (
-    sa.update(query)
-    .where(query.c.id == bindparam("of"), query.c.stage == Stage.QUEUED)
-    .values(model=bindparam("to"))
-)
 _SETTLE = _ending(Stage.SETTLED, Stage.RUNNING)
 _FAIL = _ending(Stage.FAILED, Stage.QUEUED, Stage.RUNNING)
 _CANCEL = _ending(Stage.CANCELLED, Stage.QUEUED, Stage.RUNNING)
@@ -215,11 +210,6 @@ def requeue(conn: sa.Connection, id: str, attempt: int, epoch: int, now: float) 
     """Put a query whose attempt is over back on the line; false where that attempt does not run."""
     told = {"of": id, "of_attempt": attempt, "of_epoch": epoch}
     return conn.execute(_REQUEUE, told).rowcount == 1
-
-
-def reroute(conn: sa.Connection, id: str, model: str, now: float) -> bool:
-    """Have a waiting query wait in another model's lane; false where it does not wait."""
-    return conn.execute(_REROUTE, {"of": id, "to": model}).rowcount == 1
 
 
 def settle(

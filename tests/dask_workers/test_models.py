@@ -113,11 +113,11 @@ def test_a_new_catalogue_keeps_what_has_not_changed_and_frees_the_rest() -> None
     models = Models(lambda: changes.append(True))
     specs = [echo("stays"), echo("changes"), echo("goes")]
     backends = {spec.name: Weighing(spec) for spec in specs}
-    models.serve([(spec, backends[spec.name]) for spec in specs])
+    models.serve([(spec, backends[spec.name]) for spec in specs], {})
     for model in models.all():
         model.load()
     changed = echo("changes", text="new")
-    models.serve([(specs[0], Weighing(specs[0])), (changed, Weighing(changed))])
+    models.serve([(specs[0], Weighing(specs[0])), (changed, Weighing(changed))], {})
     assert backends["stays"].in_memory
     assert models.get("stays").backend is backends["stays"]
     assert not backends["changes"].in_memory
@@ -129,6 +129,13 @@ def test_a_new_catalogue_keeps_what_has_not_changed_and_frees_the_rest() -> None
 
 def test_a_draining_worker_has_no_slots() -> None:
     models = Models(lambda: None)
-    models.serve([(echo(slots=3), Weighing(echo()))])
+    models.serve([(echo(slots=3), Weighing(echo()))], {})
     assert [one.slots for one in models.served()] == [3]
     assert [one.slots for one in models.served(draining=True)] == [0]
+
+
+def test_what_the_machine_lacks_is_told_with_its_reason_and_has_no_slots() -> None:
+    models = Models(lambda: None)
+    models.serve([(echo(), Weighing(echo()))], {"absent": "Its weights are not here."})
+    told = {one.model: (one.slots, one.trouble) for one in models.served()}
+    assert told == {"echo": (1, ""), "absent": (0, "Its weights are not here.")}

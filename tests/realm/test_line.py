@@ -205,6 +205,22 @@ async def test_what_nobody_can_serve_is_refused_with_the_command_that_mends_it(
 
 
 @pytest.mark.asyncio
+async def test_what_waited_for_a_worker_fails_once_the_worker_says_that_it_cannot(
+    tmp_path: Path,
+) -> None:
+    async with (
+        small_realm(tmp_path, catalogue=CATALOGUE + BROKEN, workers=0) as small,
+        small.client() as client,
+    ):
+        running = await client.submit(Query.ask("hello", "absent"))
+        other = await client.submit(Query.ask("hello", "echo"))
+        async with small.worker():
+            with pytest.raises(NoModel, match="mtor pull absent"):
+                await running.answer()
+            assert (await other.answer()).text == "hello"
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("error", "how"),
     [

@@ -281,15 +281,6 @@ def test_a_cancelled_query_costs_what_was_published(
     assert balance(store, "ann").available_micro == left
 
 
-def test_a_query_that_waits_may_move_to_another_lane(store: Store, ann: str) -> None:
-    new = new_query()
-    accept(store, new)
-    reroute = lambda db: queries.reroute(db, new.id, "qwen", NOON)  # noqa: E731
-    assert store.write_sync(reroute)
-    assert dispatch(store, new.id).model == "qwen"
-    assert not store.write_sync(reroute)
-
-
 def lead_to(store: Store, goal: Stage) -> str:
     """Make a query that stands where it is wanted."""
     new = new_query(hold=10)
