@@ -136,6 +136,6 @@ def test_a_draining_worker_has_no_slots() -> None:
 
 def test_what_the_machine_lacks_is_told_with_its_reason_and_has_no_slots() -> None:
     models = Models(lambda: None)
-    models.serve([(echo(), Weighing(echo()))], {"absent": "Its weights are not here."})
+    models.serve([(echo(slots=1), Weighing(echo()))], {"absent": "Its weights are not here."})
     told = {one.model: (one.slots, one.trouble) for one in models.served()}
     assert told == {"echo": (1, ""), "absent": (0, "Its weights are not here.")}
