@@ -40,6 +40,11 @@ class RealmProcess:
             f"c.PersonalRealm.workers = {workers}\n"
             f"c.PersonalRealm.idle_seconds = 0\n"
         )
+        #: What leads other programs to this realm.
+        self.environment = {
+            "MTOR_DATA": str(self.data),
+            "JUPYTER_RUNTIME_DIR": str(self._runtime_dir),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self.runtime: Runtime
 
@@ -48,8 +53,7 @@ class RealmProcess:
         with (self._folder / "realm.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mtor_kernel.cli", "realm", "run", "--config", self._config],
-                env=os.environ
-                | {"MTOR_DATA": str(self.data), "JUPYTER_RUNTIME_DIR": str(self._runtime_dir)},
+                env=os.environ | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

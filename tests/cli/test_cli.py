@@ -1,0 +1,119 @@
+"""The command line as a person or an operator uses it, against a realm of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mtor_kernel.cli import COMMANDS
+from tests.faults.processes import RealmProcess, realm_process
+
+pytestmark = pytest.mark.slow
+
+
+def mtor(realm: RealmProcess | None, *words: str, **how: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in the realm's surroundings."""
+    environment = os.environ | how | (realm.environment if realm is not None else {})
+    return subprocess.run(
+        [sys.executable, "-m", "mtor_kernel.cli", *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmProcess]:
+    """One realm for all of them."""
+    with realm_process(tmp_path_factory.mktemp("realm")) as realm:
+        yield realm
+
+
+def test_help_names_every_command_and_each_has_a_page_of_its_own() -> None:
+    shown = mtor(None, "--help").stdout
+    for name in COMMANDS:
+        assert name in shown
+        assert mtor(None, name, "--help").returncode == 0
+
+
+def test_an_answer_goes_to_stdout_and_what_it_cost_to_stderr(realm: RealmProcess) -> None:
+    done = mtor(realm, "ask", "-m", "echo", "hello", "there")
+    assert (done.returncode, done.stdout) == (0, "hello there\n")
+    assert done.stderr.startswith("echo · ")
+    assert done.stderr.rstrip().endswith("credits")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("-m", "ecco", "hello"), "Did you mean 'echo'"),
+        (("-m", "echo", "--max-tokens", "900000", "hello"), "max_tokens"),
+        (("-m", "echo", " "), "empty"),
+        (("-m", "Not a name", "hello"), "model"),
+        (("-m", "echo", "-t", "9", "hello"), "temperature"),
+    ],
+)
+def test_a_question_that_is_wrong_is_one_sentence_and_a_status(
+    realm: RealmProcess, words: tuple[str, ...], says: str
+) -> None:
+    done = mtor(realm, "ask", *words)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_status_says_where_it_is_and_who_serves(realm: RealmProcess) -> None:
+    done = mtor(realm, "realm", "status")
+    assert done.returncode == 0
+    assert realm.runtime.url in done.stdout
+    assert realm.runtime.token not in done.stdout
+    assert "echo" in done.stdout
+
+
+def test_a_second_realm_of_the_same_person_is_refused(realm: RealmProcess) -> None:
+    done = mtor(realm, "realm", "run")
+    assert done.returncode == 1
+    assert "runs already" in done.stderr
+
+
+def test_the_doctor_finds_a_personal_realm_well_and_shows_no_secret(realm: RealmProcess) -> None:
+    done = mtor(realm, "doctor", ANTHROPIC_API_KEY="sk-canary")
+    assert done.returncode == 0, done.stdout
+    assert "BAD" not in done.stdout
+    assert "ANTHROPIC_API_KEY" in done.stdout
+    assert "sk-canary" not in done.stdout + done.stderr
+    assert "127.0.0.1:" in done.stdout
+
+
+def test_a_worker_without_its_certificate_is_told_what_it_needs() -> None:
+    done = mtor(None, "worker", "tls://127.0.0.1:8786")
+    assert done.returncode == 2
+    assert "--tls-cert" in done.stderr
+
+
+def test_pulled_weights_are_not_pulled_again(realm: RealmProcess) -> None:
+    done = mtor(None, "pull", "smollm2")
+    assert done.returncode == 0
+    assert Path(done.stdout.strip()).suffix == ".gguf"
+
+
+@pytest.mark.fault
+def test_stop_ends_the_realm_and_its_children(tmp_path: Path) -> None:
+    with realm_process(tmp_path) as realm:
+        assert mtor(realm, "ask", "-m", "echo", "are all there?").returncode == 0
+        scheduler, worker = realm.child("scheduler"), realm.child("worker")
+        done = mtor(realm, "realm", "stop")
+        assert (done.returncode, done.stdout) == (0, "The realm has ended.\n")
+        assert not scheduler.is_running()
+        assert not worker.is_running()
+        assert mtor(realm, "realm", "stop").stdout == "No realm of yours runs.\n"
+        assert mtor(realm, "realm", "status").returncode == 1
