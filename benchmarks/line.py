@@ -127,7 +127,9 @@ def _rows(users: int, ours: Side, bare: Side, plain: Side) -> list[Row]:
     share = median(a / b for a, b in zip(ours.rates, bare.rates, strict=True))
     rate, bare_rate = median(ours.rates), median(bare.rates)
     alone = users == 1
-    first = Row(f"submit → first chunk, {who}, p50", ours.ms(0.5), "ms", bare.ms(0.5), "bare Dask, TLS")
+    first = Row(
+        f"submit → first chunk, {who}, p50", ours.ms(0.5), "ms", bare.ms(0.5), "bare Dask, TLS"
+    )
     if alone:
         first = Row(
             *(first.figure, first.value, "ms", first.floor, first.floor_is, None),
@@ -136,7 +138,13 @@ def _rows(users: int, ours: Side, bare: Side, plain: Side) -> list[Row]:
         )
     rows = [
         first,
-        Row(f"submit → first chunk, {who}, p99", ours.ms(0.99), "ms", bare.ms(0.99), "bare Dask, TLS"),
+        Row(
+            f"submit → first chunk, {who}, p99",
+            ours.ms(0.99),
+            "ms",
+            bare.ms(0.99),
+            "bare Dask, TLS",
+        ),
         Row(
             *(f"to the end, {who}", rate, "1/s", bare_rate, "bare Dask, TLS", share),
             aim="" if alone else "≥ 0.6 of bare Dask",
@@ -145,7 +153,13 @@ def _rows(users: int, ours: Side, bare: Side, plain: Side) -> list[Row]:
         Row(
             *(f"to the end, {who}", rate, "1/s", median(plain.rates), "bare Dask, TCP"),
         ),
-        Row(f"CPU a query, all processes, {who}", ours.cpu_ms(), "ms", bare.cpu_ms(), "bare Dask, TLS"),
+        Row(
+            f"CPU a query, all processes, {who}",
+            ours.cpu_ms(),
+            "ms",
+            bare.cpu_ms(),
+            "bare Dask, TLS",
+        ),
     ]
     if users == max(USERS):
         rows += [

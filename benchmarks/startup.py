@@ -78,7 +78,7 @@ async def _answer(client: RealmClient, model: str) -> float:
     raise RuntimeError(f"{model} said nothing")
 
 
-def _question(model: str):  # noqa: ANN202
+def _question(model: str):
     from mtor_kernel.protocol.query import Query
 
     return Query.ask(_QUESTION, model, max_tokens=8)

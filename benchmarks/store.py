@@ -14,8 +14,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from benchmarks.harness import Bench, median
 from benchmarks.table import Row
 from mtor_kernel.protocol.account import Charge, Usage
@@ -61,7 +59,9 @@ async def run(bench: Bench) -> list[Row]:
         for writers, found in rates.items()
     ]
     rows += [
-        Row(f"whole lives of queries, {WRITERS[-1]} at once", median(lives), "1/s", floor, floor_is),
+        Row(
+            f"whole lives of queries, {WRITERS[-1]} at once", median(lives), "1/s", floor, floor_is
+        ),
         Row("writes that share a sync, on average", shared, "", 1.0, floor_is),
     ]
     return rows
