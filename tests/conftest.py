@@ -1,12 +1,17 @@
 """What every test gets: no realm, token, data or runtime directory of whoever runs the tests."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mtor_kernel.locate import data_dir
+
+# A shell has what it puts into the background ignore SIGINT, which is handed on to children: the
+# programs that tests interrupt would not notice.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Where to find a realm and who is asking: a test that wants these sets them itself.
 REALM_VARIABLES = (
