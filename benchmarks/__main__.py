@@ -33,12 +33,15 @@ def main() -> int:
     print(_machine())
     print(header(), flush=True)
     begun = time.monotonic()
-    # Not removed where a benchmark fails: the logs say why.
     bench = Bench(Path(tempfile.mkdtemp(prefix="mtor-bench-")), given.quick)
-    for name in given.names or NAMES:
-        benchmark = import_module(f"benchmarks.{name}")
-        rows = asyncio.run(benchmark.run(bench))
-        print(lines(benchmark.TITLE, rows), flush=True)
+    try:
+        for name in given.names or NAMES:
+            benchmark = import_module(f"benchmarks.{name}")
+            rows = asyncio.run(benchmark.run(bench))
+            print(lines(benchmark.TITLE, rows), flush=True)
+    except Exception:
+        print(f"The logs that may say why are in {bench.folder}.", file=sys.stderr)
+        raise
     shutil.rmtree(bench.folder)
     print(f"\nAll of it took {time.monotonic() - begun:.0f} s.")
     return 0

@@ -1,4 +1,8 @@
-"""The floor: a Dask scheduler and worker of the same kind as the realm's, and nothing else."""
+"""The floor: a Dask scheduler and a worker, each a process of its own, without MTOR.
+
+Over TLS it is the very cluster that a personal realm starts; over TCP it is one as Dask's own
+commands start it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import operator
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,19 +18,14 @@ import psutil
 from distributed import Client
 
 from benchmarks.harness import Bench, Cpu, child, until
-from mtor_kernel.realm.certs import Certs, ensure_certs
-
-#: As `mtor_kernel.realm.cluster` sets them, where they cost or save time.
-_SETTINGS = {
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
-    "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
-    "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
-    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
-}
-_QUIET = ("--no-dashboard", "--dashboard-address=127.0.0.1:0", "--preload=dask_workers.lifeline")
+from mtor_kernel.realm.certs import ensure_certs
+from mtor_kernel.realm.cluster import Cluster
 
 #: A task that does nothing, known to every Python.
 nothing = operator.index
+
+_THREADS = 64
+_QUIET = ("--no-dashboard", "--dashboard-address=127.0.0.1:0", "--preload=dask_workers.lifeline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +48,71 @@ class BareDask:
 
 
 @contextlib.asynccontextmanager
-async def bare_dask(bench: Bench, name: str, *, tls: bool) -> AsyncIterator[BareDask]:
-    """Run a scheduler and one worker of 64 threads, over TLS or plain TCP on loopback."""
+async def bare_dask(bench: Bench, name: str) -> AsyncIterator[BareDask]:
+    """Run the cluster of a personal realm, over TLS."""
     folder = bench.place(name)
-    certs = ensure_certs(folder / "tls") if tls else None
-    protocol = "tls" if tls else "tcp"
-    shared = [*_QUIET, *(certs.arguments() if certs else ())]
+    certs = ensure_certs(folder / "tls")
+    cluster = Cluster(folder, certs, workers=1, threads=_THREADS)
+    try:
+        await cluster.open(_stay)
+        scheduler, worker = map(psutil.Process, cluster.pids)
+        async with _connected(cluster.address, certs.security()) as client:
+            yield BareDask(client, scheduler, worker)
+    finally:
+        await cluster.close()
+
+
+@contextlib.asynccontextmanager
+async def plain_dask(bench: Bench, name: str) -> AsyncIterator[BareDask]:
+    """Run ``dask scheduler`` and ``dask worker`` with Dask's own settings, over TCP."""
+    folder = bench.place(name)
+    file = folder / "scheduler.json"
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(kind: str, *arguments: str) -> psutil.Process:
-            running = await stack.enter_async_context(
-                child(
-                    *["-m", "dask", kind, *arguments, *shared],
-                    log=folder / f"{kind}.log",
-                    environment=_SETTINGS,
-                )
-            )
-            return psutil.Process(running.pid)
+            log = folder / f"{kind}.log"
+            words = ["-m", "dask", kind, *arguments, *_QUIET]
+            return psutil.Process((await stack.enter_async_context(child(*words, log=log))).pid)
 
-        file = folder / "scheduler.json"
         scheduler = await start(
-            "scheduler", f"--host={protocol}://127.0.0.1", "--port=0", f"--scheduler-file={file}"
+            "scheduler", "--host=tcp://127.0.0.1", "--port=0", f"--scheduler-file={file}"
         )
         address = await _address(file)
         worker = await start(
-            *["worker", address, "--nthreads=64", "--no-nanny", "--memory-limit=0"],
-            *[f"--protocol={protocol}", "--host=127.0.0.1", f"--local-directory={folder}"],
+            *["worker", address, f"--nthreads={_THREADS}", "--no-nanny", "--memory-limit=0"],
+            *["--host=127.0.0.1", f"--local-directory={folder}"],
         )
-        client = await stack.enter_async_context(_client(address, certs))
-        await client.wait_for_workers(1, timeout=60)
+        client = await stack.enter_async_context(_connected(address, None))
         yield BareDask(client, scheduler, worker)
 
 
-def _client(address: str, certs: Certs | None) -> Any:
-    return Client(
+@contextlib.asynccontextmanager
+async def _connected(address: str, security: Any) -> AsyncIterator[Any]:
+    async with Client(  # type: ignore[no-untyped-call]  # as most of distributed is
         address,
         asynchronous=True,
-        security=certs.security() if certs else None,
+        security=security,
         set_as_default=False,
         direct_to_workers=True,
-    )
+    ) as client:
+        await client.wait_for_workers(1, timeout=60)
+        yield client
 
 
-async def _address(file: Any) -> str:
-    found: list[str] = []
+async def _stay(address: str) -> None:
+    raise RuntimeError(f"the bare scheduler ended while it was measured; another is at {address}")
 
+
+async def _address(file: Path) -> str:
     async def written() -> bool:
-        with contextlib.suppress(OSError, msgspec.DecodeError, KeyError):
-            found.append(msgspec.json.decode(file.read_bytes())["address"])
-        return bool(found)
+        return bool(_written(file))
 
     await until(written, "the Dask scheduler")
-    return found[0]
+    return _written(file)
+
+
+def _written(file: Path) -> str:
+    """Return the address in a scheduler's file; empty where it is not there yet."""
+    with contextlib.suppress(OSError, msgspec.DecodeError, KeyError):
+        return str(msgspec.json.decode(file.read_bytes())["address"])
+    return ""

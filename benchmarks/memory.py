@@ -29,7 +29,7 @@ from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.ngram import SUBPROTOCOL, Hello
 from mtor_kernel.protocol.query import Query
 
-TITLE = "Memory of the gateway's process (KiB each)"
+TITLE = "Memory that the gateway's process grows by"
 QUERIES, CLIENTS = 10_000, 2_000
 #: Clients that submit the waiting queries, and how many submissions each has under way.
 _SUBMITTING, _AT_ONCE = 10, 16
@@ -51,45 +51,31 @@ async def run(bench: Bench) -> list[Row]:
     queries = int(bench.pick(QUERIES, QUERIES / 5))
     bench.say("memory of waiting queries")
     async with realm_process(bench, "memory-queries", _CATALOGUE) as realm:
-        followed, waiting = await _wait(realm, queries)
-        total = rss(realm.gateway)
+        waiting = await _wait(realm, queries)
     tasks = await _tasks(bench, queries)
     bench.say("memory of idle clients")
     async with realm_process(bench, "memory-clients", _CATALOGUE) as realm:
         clients = await _idle(realm.gateway, realm.url + "ngram", realm.token)
     async with _bare_sockets(bench) as (process, url):
         sockets = await _idle(process, url, "")
+    waits, idle = f"each of {queries:,} waiting queries", f"each of {CLIENTS:,} idle clients"
     return [
-        Row(
-            f"each of {queries:,} waiting queries, followed",
-            *(followed / 1024, "KiB", tasks / 1024, "a waiting Dask task"),
-        ),
-        Row(
-            f"each of {queries:,} waiting queries, followers gone",
-            *(waiting / 1024, "KiB", tasks / 1024, "a waiting Dask task"),
-        ),
-        Row("the process by then", total / 2**20, "MiB"),
-        Row(
-            f"each of {CLIENTS:,} idle clients",
-            *(clients / 1024, "KiB", sockets / 1024, "a tornado WebSocket"),
-        ),
+        Row(waits, waiting / 1024, "KiB", tasks / 1024, "a waiting Dask task"),
+        Row(idle, clients / 1024, "KiB", sockets / 1024, "a tornado WebSocket"),
     ]
 
 
-async def _wait(realm: RealmProcess, queries: int) -> tuple[float, float]:
-    """Return the bytes a waiting query while clients follow them, and when these have left."""
+async def _wait(realm: RealmProcess, queries: int) -> float:
+    """Return the bytes that the gateway grows by for each query that waits and is followed."""
     numbers = itertools.count()
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(realm.client()) for _ in range(_SUBMITTING)]
-        await asyncio.gather(*(_submit(client, numbers, 20) for client in clients))
-        before = rss(realm.gateway)
-        already = next(numbers)
-        numbers = itertools.count(already)
-        streams = [_submit(client, numbers, queries) for client in clients for _ in range(_AT_ONCE)]
-        await asyncio.gather(*streams)
-        followed = rss(realm.gateway) - before
-    await asyncio.sleep(1)
-    return followed / queries, (rss(realm.gateway) - before) / queries
+        await asyncio.gather(*(_submit(client, numbers, 100) for client in clients))
+        before, numbers = rss(realm.gateway), itertools.count()
+        await asyncio.gather(
+            *(_submit(client, numbers, queries) for client in clients for _ in range(_AT_ONCE))
+        )
+        return (rss(realm.gateway) - before) / queries
 
 
 async def _submit(client: RealmClient, numbers: itertools.count[int], most: int) -> None:
@@ -99,7 +85,7 @@ async def _submit(client: RealmClient, numbers: itertools.count[int], most: int)
 
 async def _tasks(bench: Bench, count: int) -> float:
     """Return the bytes that the scheduler grows by for each task it cannot place."""
-    async with bare_dask(bench, "memory-dask", tls=True) as dask:
+    async with bare_dask(bench, "memory-dask") as dask:
         await dask.client.submit(nothing, 0, pure=False)
         before = rss(dask.scheduler)
         held = [

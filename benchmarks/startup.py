@@ -1,4 +1,4 @@
-"""From nothing to an answer: a personal realm, and the imports before it.
+"""From nothing to an answer: a personal realm, and the import before it.
 
 The floors: a Dask scheduler and worker until the first task's result, and a Python that does
 nothing.
@@ -17,44 +17,44 @@ from benchmarks.table import Row
 from dask_workers.weights import find
 from mtor_kernel.client import RealmClient
 from mtor_kernel.locate import data_dir
+from mtor_kernel.protocol.ngram import Chunk
+from mtor_kernel.protocol.query import Query
 
-TITLE = "Start-up (s)"
-
-_QUESTION = "What is the capital of France?"
+TITLE = "Start-up"
+_MODEL = "smollm2"
+_DASK = "Dask's first task"
 
 
 async def run(bench: Bench) -> list[Row]:
     """Measure."""
     rounds = 1 if bench.quick else 3
     bench.say("imports")
-    imports = await _imports(5 * rounds)
-    bench.say("start-up of a realm")
-    realm = [await _realm(bench, f"startup-{number}") for number in range(rounds)]
-    dask = [await _dask(bench, f"startup-dask-{number}") for number in range(rounds)]
-    first = median(dask)
+    nothing_at_all, imported = await _imports(5 * rounds)
+    has_model = find(_MODEL, data_dir()) is not None
+    models = ["echo", _MODEL] if has_model else ["echo"]
+    healthy: list[float] = []
+    answered: dict[str, list[float]] = {model: [] for model in models}
+    floors = []
+    for number in range(rounds):
+        bench.say("start-up of a realm, and of bare Dask")
+        health, answers = await _realm(bench, f"startup-{number}", models)
+        healthy.append(health)
+        for model, seconds in answers.items():
+            answered[model].append(seconds)
+        floors.append(await _dask(bench, f"startup-dask-{number}"))
     rows = [
-        Row("import mtor_kernel", imports[1] * 1000, "ms", imports[0] * 1000, "python -c pass"),
-        Row("a realm, until it answers its health check", median(r[0] for r in realm), "s"),
-        Row(
-            *("a realm, until the first answer of echo", median(r[1] for r in realm), "s"),
-            *(first, "Dask's first task"),
-        ),
+        Row("import mtor_kernel", imported * 1000, "ms", nothing_at_all * 1000, "python -c pass"),
+        Row("a realm, until it says that it is well", median(healthy), "s"),
     ]
-    if realm[0][2] is not None:
-        answers = [r[2] for r in realm if r[2] is not None]
-        rows.append(
-            Row(
-                *("a realm, until SmolLM2's first word", median(answers), "s"),
-                *(first, "Dask's first task"),
-            )
-        )
-    return rows
+    return rows + [
+        Row(f"a realm, until {model}'s first word", median(found), "s", median(floors), _DASK)
+        for model, found in answered.items()
+    ]
 
 
-async def _realm(bench: Bench, name: str) -> tuple[float, float, float | None]:
-    """Return the seconds until health, until an answer of echo and of the model, if it is here."""
+async def _realm(bench: Bench, name: str, models: list[str]) -> tuple[float, dict[str, float]]:
+    """Return the seconds until the realm is well, and until each model's first word."""
     folder = bench.place(name)
-    has_model = find("smollm2", data_dir()) is not None
     variables = environment(folder)
     begun = time.perf_counter()
     arguments = ["-m", "mtor_kernel.cli", "realm", "run", "--idle-seconds", "120"]
@@ -62,35 +62,24 @@ async def _realm(bench: Bench, name: str) -> tuple[float, float, float | None]:
         runtime = await ready(folder)
         healthy = time.perf_counter() - begun
         async with RealmClient(runtime.url, runtime.token) as client:
-            echo, model = await asyncio.gather(
-                _answer(client, "echo"), _answer(client, "smollm2") if has_model else _nobody()
-            )
-    return healthy, echo - begun, None if model is None else model - begun
+            heard = await asyncio.gather(*(_heard(client, model) for model in models))
+    return healthy, {model: at - begun for model, at in zip(models, heard, strict=True)}
 
 
-async def _answer(client: RealmClient, model: str) -> float:
+async def _heard(client: RealmClient, model: str) -> float:
     """Return the moment of the first word."""
-    running = await client.submit(_question(model))
-    async with running:
+    query = Query.ask("What is the capital of France?", model, max_tokens=8)
+    async with await client.submit(query) as running:
         async for event in running.events():
-            if type(event).__name__ == "Chunk":
+            if isinstance(event, Chunk):
                 return time.perf_counter()
+        await running.answer()  # raises what went wrong
     raise RuntimeError(f"{model} said nothing")
-
-
-def _question(model: str):
-    from mtor_kernel.protocol.query import Query
-
-    return Query.ask(_QUESTION, model, max_tokens=8)
-
-
-async def _nobody() -> None:
-    return None
 
 
 async def _dask(bench: Bench, name: str) -> float:
     begun = time.perf_counter()
-    async with bare_dask(bench, name, tls=True) as dask:
+    async with bare_dask(bench, name) as dask:
         await dask.client.submit(nothing, 0, pure=False)
         return time.perf_counter() - begun
 

@@ -113,7 +113,7 @@ def _rows(
     ]
     rows += [
         Row(
-            f"CPU a chunk, {part}",
+            f"processor time a chunk, {part}",
             seconds / pieces * 1e6,
             "µs",
             bare_used[part] / len(bare.delays) * 1e6 if part in bare_used else None,

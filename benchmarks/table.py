@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_COLUMNS = ((46, "figure"), (15, "MTOR"), (15, "floor"), (7, "ratio"), (30, "floor is"), (0, "aim"))
+_COLUMNS = (
+    (44, "figure"),
+    (12, "MTOR"),
+    (12, "floor"),
+    (8, "ratio"),
+    (19, "the floor is"),
+    (0, "aim"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,7 @@ class Row:
 
     figure: str
     value: float
-    unit: str
+    unit: str = ""
     floor: float | None = None
     floor_is: str = ""
     ratio: float | None = None

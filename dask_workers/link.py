@@ -125,14 +125,17 @@ class Link:
         """Write to whichever connection is open."""
         return self.send(ngram, self.connection)
 
-    def close(self, reason: str = "") -> None:
-        """Say goodbye, end the connection and the threads; waits a second or two at most."""
+    def close(self, reason: str | None = "") -> None:
+        """Say goodbye, end the connection and the threads; waits a second or two at most.
+
+        With ``None`` no goodbye is said: the next link takes over what goes on.
+        """
         self._closing.set()
         open_socket = self._socket
         if self._writing.acquire(timeout=CLOSE_SECONDS):
             try:
                 open_socket, self._socket = self._socket, None
-                if open_socket is not None:
+                if open_socket is not None and reason is not None:
                     _say_goodbye(open_socket, reason)
             finally:
                 self._writing.release()

@@ -67,14 +67,15 @@ class MtorWorker(WorkerPlugin):
         await asyncio.to_thread(runtime.connect, self.link_url, self.token, ca=self.ca)
 
     async def teardown(self, worker: Worker) -> None:
-        """Say goodbye. On a worker that goes on, models stay a moment for the next plugin."""
+        """Say goodbye. On a worker that goes on, all stays a moment for the next plugin."""
         runtime: Runtime = getattr(worker, RUNTIME)
         runtime.owner = None
         if worker.status.name in ("closing", "closed", "failed"):
             await asyncio.to_thread(runtime.close, "the worker is closing")
         else:
             # Nothing is awaited: until the next plugin is there, nobody sees Dask's cancels.
-            runtime.disconnect("the plugin was taken away", wait=False)
+            # Without a goodbye: the next plugin's link takes the attempts under way over.
+            runtime.disconnect(None, wait=False)
             asyncio.get_running_loop().call_later(GRACE_SECONDS, _retire, worker, runtime)
 
     def transition(self, key: object, start: str, finish: str, **_: Any) -> None:

@@ -106,7 +106,7 @@ class Runtime:
 
     def connect(self, url: str, token: str, *, ca: str | None = None) -> None:
         """Link this worker to a gateway, from now on until :meth:`disconnect`."""
-        self.disconnect("a new link")
+        self.disconnect(None)
         if self._goodbye:
             self._goodbye.join()  # the realm hears the old link's end before the new one's hello
         self._link = Link(
@@ -122,8 +122,11 @@ class Runtime:
         )
         self._link.start()
 
-    def disconnect(self, reason: str, *, wait: bool = True) -> None:
-        """Say goodbye; the attempts under way go on. Waits two seconds at most, or not."""
+    def disconnect(self, reason: str | None, *, wait: bool = True) -> None:
+        """Say goodbye, or nothing where a new link follows; the attempts under way go on.
+
+        Waits two seconds at most, or not.
+        """
         link, self._link = self._link, None
         if link is None:
             return

@@ -40,12 +40,15 @@ def _run(given: argparse.Namespace) -> int:
 
     from mtor_kernel.gateway.personal import PersonalRealm
     from mtor_kernel.locate import data_dir
+    from mtor_kernel.protocol.errors import BadInput
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
     config = Config()
     path = given.config or data_dir() / CONFIG_NAME
-    if given.config is not None or path.is_file():
+    if given.config is not None and not path.is_file():
+        raise BadInput(f"There is no configuration file {path}.")
+    if path.is_file():
         config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
     if given.idle_seconds is not None:
         config.PersonalRealm.idle_seconds = given.idle_seconds

@@ -35,7 +35,7 @@ from mtor_kernel.protocol.ngram import (
 )
 
 if TYPE_CHECKING:
-    from mtor_kernel.realm.streams import Follower
+    from mtor_kernel.realm.followers import Follower
 
 
 class Dialect(Gate):

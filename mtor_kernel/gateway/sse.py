@@ -9,7 +9,7 @@ from mtor_kernel.gateway.base import Gate
 from mtor_kernel.protocol.ngram import RealmNGram
 
 if TYPE_CHECKING:
-    from mtor_kernel.realm.streams import Follower
+    from mtor_kernel.realm.followers import Follower
 
 
 class EventStream(Gate):

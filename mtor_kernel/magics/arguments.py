@@ -199,7 +199,12 @@ def _model_name(word: str) -> str:
         ) from None
 
 
+def _is_ipythons(word: str) -> bool:
+    """Tell whether the kernel needs this name for itself."""
+    return word.startswith("__") or word in {"In", "Out", "get_ipython", "exit", "quit"}
+
+
 def _variable_name(word: str) -> str:
-    if word and (not word.isidentifier() or keyword.iskeyword(word)):
+    if word and (not word.isidentifier() or keyword.iskeyword(word) or _is_ipythons(word)):
         raise argparse.ArgumentTypeError(f"{word!r} can't be the name of a variable")
     return word

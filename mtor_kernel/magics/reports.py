@@ -161,7 +161,7 @@ def history_table(queries: Iterable[QueryInfo], now: float) -> Table:
             )
             for query in shown
         ),
-        empty="nothing was asked yet",
+        empty="nothing was asked yet, or nothing with these words",
         figures=frozenset({"credits"}),
         note=f"{show_count(len(shown), 'query', 'queries')} · {show_cost(spent)}" if shown else "",
     )

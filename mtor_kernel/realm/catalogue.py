@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.scheduling.routing import Catalogue, parse_catalogue
 
 
@@ -20,4 +21,7 @@ def load_catalogue(path: Path | None) -> Catalogue:
     """
     if path is None:
         return parse_catalogue((files("mtor_kernel.realm") / "catalogue.toml").read_text("utf-8"))
-    return parse_catalogue(path.read_text("utf-8"))
+    catalogue = parse_catalogue(path.read_text("utf-8"))
+    if not catalogue.models:
+        raise BadInput(f"{path} names no model: write at least one [[models]] table.")
+    return catalogue

@@ -16,7 +16,6 @@ from collections.abc import Callable, Coroutine
 from itertools import groupby
 from typing import Any
 
-from mtor_kernel.protocol.errors import StorageFull
 from mtor_kernel.protocol.ngram import AttemptRef
 from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
 from mtor_kernel.realm.lanes import Lanes, Place
@@ -107,8 +106,9 @@ class Dispatcher:
             self._changed.clear()
             try:
                 await self._start(self._pick())
-            except StorageFull:
-                log.exception("nothing can start")
+            except Exception:
+                # The store cannot write, or worse: whatever it was, the pump goes on.
+                log.exception("nothing can start just now")
                 await asyncio.sleep(1.0)
                 self._changed.set()
 
@@ -199,7 +199,11 @@ class Dispatcher:
             self.tasks.drop(attempt)
         self._count(attempt.place.ticket.user, -1)
         self._changed.set()
-        await self.conclude(attempt, verdict)
+        try:
+            await self.conclude(attempt, verdict)
+        except Exception:
+            # A bug: its time ends the query at the latest, and the hold with it.
+            log.exception("what follows from %s could not be done", attempt.ref)
 
     def _count(self, user: str, change: int) -> None:
         """Keep users at their cap of running queries out of the lanes."""

@@ -10,7 +10,7 @@ from traitlets import Dict, Float, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.protocol.account import MICRO
-from mtor_kernel.protocol.identity import Role, User
+from mtor_kernel.protocol.identity import SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.quota import Quotas
 from mtor_kernel.protocol.views import Me, QuotaInfo
 from mtor_kernel.storage import ledger, people, quotas
@@ -57,7 +57,9 @@ class People(LoggingConfigurable):
         person = self._known.get(user.name)
         if person is None or person.role is not user.role:
             person = await self._meet(user)
-        person.require_welcome()
+        # A sysop stays one: whoever is to be kept out is no sysop first.
+        if not user.may(SCOPE_SYSOP):
+            person.require_welcome()
 
     async def _meet(self, user: User) -> Person:
         now = time.time()

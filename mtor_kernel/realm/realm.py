@@ -29,12 +29,13 @@ from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import load_catalogue
 from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.intake import Intake, Quote, Submitted
 from mtor_kernel.realm.lanes import Lanes, Place
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.reaper import Reaper
 from mtor_kernel.realm.settlement import Settlement
-from mtor_kernel.realm.streams import Follower, Stream, replay
+from mtor_kernel.realm.streams import Stream, replay
 from mtor_kernel.realm.sysop import Sysop
 from mtor_kernel.realm.tasks import Tasks, make_plugin
 from mtor_kernel.realm.workers import Workers

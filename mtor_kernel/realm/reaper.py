@@ -12,9 +12,9 @@ from typing import Any
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.realm.attempts import Lost, Stop
 from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.lanes import Lanes
 from mtor_kernel.realm.settlement import Settlement
-from mtor_kernel.realm.streams import Follower
 from mtor_kernel.realm.workers import Workers
 
 log = logging.getLogger(__name__)

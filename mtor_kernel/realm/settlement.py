@@ -17,7 +17,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from mtor_kernel.protocol.account import Charge, Usage
-from mtor_kernel.protocol.errors import ErrorInfo, Expired, StorageFull, WorkerLost
+from mtor_kernel.protocol.errors import ErrorInfo, Expired, RealmStopping, Unavailable, WorkerLost
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
 from mtor_kernel.protocol.query import Answer, Part, Text, text_of
@@ -212,7 +212,9 @@ class Settlement:
         while True:
             try:
                 return await self._store.write(work)
-            except StorageFull:
+            except RealmStopping:
+                raise
+            except Unavailable:
                 log.exception("an end cannot be written down yet")
                 await asyncio.sleep(1.0)
 

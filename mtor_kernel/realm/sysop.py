@@ -36,6 +36,8 @@ class Sysop:
 
     async def ban(self, sysop: User, name: str, reason: str = "") -> None:
         """Close the realm to a person: at once, on open sockets too, and stop all their queries."""
+        if name == sysop.name:
+            raise BadInput("You cannot ban yourself: nobody could open the realm to you again.")
         now = time.time()
         await self._act(sysop, "ban", name, reason, lambda db: people.ban(db, name, reason, now))
         self._realm.people.forget(name)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: How long a scheduler may take to answer before it is asked again, perhaps at a new address.
+CONNECT_SECONDS = 5
+
 _outcome = msgspec.json.Decoder(Outcome)
 
 
@@ -147,6 +150,8 @@ class Tasks:
             set_as_default=False,
             name="mtor-realm",
             direct_to_workers=True,
+            # Dask's own 30 s would be spent on a scheduler that was started anew elsewhere.
+            timeout=CONNECT_SECONDS,
         )
         try:
             await client.register_plugin(self._plugin)

@@ -126,6 +126,8 @@ class Workers:
         former = self._linked.get(hello.worker)
         worker = Worker(hello, send, time.monotonic())
         self._linked[hello.worker] = worker
+        for model in worker.served:
+            self._missed_until.pop(model, None)
         if former is not None:
             worker.draining = former.draining
             self._adopt(former, worker)

@@ -149,8 +149,14 @@ def _begin(statement: str) -> Callable[[sa.Connection], None]:
 def is_disk_full(error: BaseException) -> bool:
     """Tell whether SQLite failed because there is no space left."""
     original = getattr(error, "orig", error)
-    # No space for the shared memory of the log is reported as a failed read or write of it.
-    full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+    # No space for the shared memory of the log is reported as a failed read or write of it, and a
+    # quota of the file system that is used up as a failed write.
+    full = (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+    )
     return getattr(original, "sqlite_errorcode", None) in full
 
 
@@ -159,12 +165,12 @@ def explain(error: BaseException) -> BaseException:
     told = error
     if is_disk_full(error):
         told = StorageFull(
-            "The realm's disk is full: nothing was written and nothing charged. Try again later, "
-            "or ask the sysop to make space."
+            "The realm's disk takes no more: nothing was written and nothing charged. Try again "
+            "later, or ask the sysop to make space."
         )
     elif isinstance(error, sa.exc.SQLAlchemyError):
         told = Unavailable(
-            "The realm's store could not write: nothing was charged. Try again, and tell the sysop "
+            "The realm's store does not answer: nothing was charged. Try again, and tell the sysop "
             "if it goes on."
         )
     elif not isinstance(error, Exception):

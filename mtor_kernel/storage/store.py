@@ -96,8 +96,11 @@ class Store:
 
     def read_sync(self, work: Callable[[sa.Connection], T]) -> T:
         """Do what :meth:`read` does, in the calling thread."""
-        with self._reading.connect() as conn, conn.begin():
-            return work(conn)
+        try:
+            with self._reading.connect() as conn, conn.begin():
+                return work(conn)
+        except sa.exc.SQLAlchemyError as error:
+            raise sqlite.explain(error) from error
 
     @property
     def statistics(self) -> Statistics:

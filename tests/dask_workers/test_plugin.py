@@ -139,7 +139,6 @@ def test_registered_again_it_links_anew_and_running_attempts_can_still_be_stoppe
     gateway.wait_for(WorkerChunk, 2)
     with GatewayDouble() as second:
         serve(client, second, ENDLESS, QUICK)
-        gateway.wait_for(Bye)
         assert second.wait_for(WorkerHello)[0].served[0].loaded, "the model left memory"
         assert {chunk.seq for chunk in second.wait_for(WorkerChunk, 2)} == {0}
         second.say(Stop(jobs[0].attempt.query, 1))
@@ -174,7 +173,6 @@ def test_taken_away_it_serves_nothing_any_more(
 ) -> None:
     serve(client, gateway, QUICK)
     client.unregister_worker_plugin("mtor")
-    gateway.wait_for(Bye)
     until(client, lambda: resources(cluster) == {"mtor:quick": 0})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mtor_kernel.protocol.account import MICRO
 from mtor_kernel.protocol.errors import (
     AdmissionPaused,
     BackendFailed,
+    BadInput,
     Banned,
     Expired,
     Forbidden,
@@ -26,6 +28,7 @@ from mtor_kernel.protocol.errors import (
     NotFound,
     QueryCancelled,
     QuotaExceeded,
+    Unavailable,
     UnknownModel,
     UnknownOption,
 )
@@ -371,6 +374,48 @@ async def test_the_catalogue_is_read_again_without_a_restart(
     (tmp_path / "catalogue.toml").write_text(parrot)
     await small.realm.sysop.reload(OWNER)
     assert (await ann.ask("hello", model="parrot")).text == "hello"
+
+
+@pytest.mark.asyncio
+async def test_a_catalogue_that_is_read_again_costs_no_attempt(
+    small: SmallRealm, ann: RealmClient
+) -> None:
+    running = await ann.submit(Query.ask("one two three", "slow"))
+    await until(running, Chunk)
+    for _ in range(3):
+        await small.realm.sysop.reload(OWNER)
+    reply = await running.answer()
+    assert reply.attempts == 1
+    assert reply.text.split()[:3] == ["one", "two", "three"]
+
+
+@pytest.mark.asyncio
+async def test_a_sysop_cannot_lock_the_realm_from_outside(
+    small: SmallRealm, owner: RealmClient
+) -> None:
+    with pytest.raises(BadInput, match="ban yourself"):
+        await small.realm.sysop.ban(OWNER, OWNER.name)
+    assert (await owner.me()).user == OWNER.name
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_cannot_write_for_a_while_loses_nothing(
+    small: SmallRealm, ann: RealmClient
+) -> None:
+    """The database is made read-only under the realm, as a full quota does, and writable again."""
+    await ann.ask("make Ann known", model="echo")
+    running = [await ann.submit(Query.ask(f"{n} of six", "slow")) for n in range(6)]
+    await until(running[0], Chunk)
+    await small.realm.store.write(lambda db: db.exec_driver_sql("PRAGMA query_only = ON"))
+    with pytest.raises(Unavailable):
+        await ann.ask("not now", model="echo")
+    async with asyncio.timeout(5):
+        while small.realm.state().lanes[1].running:
+            await asyncio.sleep(0.02)
+    with contextlib.suppress(Unavailable):
+        await small.realm.store.write(lambda db: db.exec_driver_sql("PRAGMA query_only = OFF"))
+    for number, query in enumerate(running):
+        assert (await query.answer()).text.startswith(f"{number} of six")
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ from mtor_kernel.protocol.ngram import (
     Started,
 )
 from mtor_kernel.protocol.query import Image, Text
-from mtor_kernel.realm.streams import CHUNK_CHARACTERS, Follower, Stream
+from mtor_kernel.realm.followers import CHUNK_CHARACTERS, KEPT_UNITS, Follower
+from mtor_kernel.realm.streams import Stream
 
 QUERY, BLOB = "0" * 32, "b" * 64
 
@@ -215,6 +217,31 @@ async def test_many_queries_take_turns_in_one_reader() -> None:
     assert {chunk.query for chunk in heard if isinstance(chunk, Chunk)} == {
         stream.query for stream in streams
     }
+
+
+@pytest.mark.asyncio
+async def test_of_many_unread_answers_few_are_kept_and_all_are_told() -> None:
+    async def find(user: str, query: str) -> Stream:
+        stream = Stream(query, user)
+        stream.start(1)
+        stream.add(query[-2:] * (KEPT_UNITS // 4), None)
+        stream.finish(Stage.SETTLED, Settled(query, 1, "echo", Charge()))
+        made.append(weakref.ref(stream))
+        return stream
+
+    made: list[weakref.ref[Stream]] = []
+    follower = Follower("ann", find, lambda follower: None)
+    queries = [f"{number:032x}" for number in range(20)]
+    for query in queries:
+        await follower.add(query)
+    assert sum(stream() is not None for stream in made) <= 2
+    told: dict[str, str] = dict.fromkeys(queries, "")
+    while follower.following:
+        for ngram in await follower.next():
+            if isinstance(ngram, Chunk):
+                told[ngram.query] += ngram.text
+        assert sum(stream() is not None for stream in made) <= 3
+    assert told == {query: query[-2:] * (KEPT_UNITS // 4) for query in queries}
 
 
 @pytest.mark.asyncio
