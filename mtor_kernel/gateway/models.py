@@ -93,9 +93,6 @@ class Health(Gate):
             raise RealmStopping("The realm is closing: it will be back after its restart.")
         self.reply({"status": "ok", "version": self.gateway.realm.version})
 
-    # Some probes ask without wanting the body; tornado leaves it out.
-    head = get
-
 
 @cache
 def _schema() -> bytes:

@@ -155,8 +155,9 @@ class Follower:
 
     def wake(self, query: str) -> None:
         """Something is new in `query`."""
-        self._fresh[query] = None
-        self._woken.set()
+        if query in self._cursors:
+            self._fresh[query] = None
+            self._woken.set()
 
     def ended(self, stream: Stream) -> None:
         """A stream has ended: keep it until it is read, or, where too much is kept, let it go."""
@@ -195,42 +196,47 @@ class Follower:
             await self._woken.wait()
             if self._fault is not None:
                 raise self._fault
-            told = await self._collect()
+            await self._reopen()
+            told = self._collect()
             if told:
                 return told
 
-    async def _collect(self) -> list[RealmNGram]:
+    async def _reopen(self) -> None:
+        """Read the next query that was let go, if none is being read.
+
+        Whoever waits here may be cancelled: nothing was taken yet that could be lost.
+        """
+        waiting = (query for query in self._fresh if self._cursors[query].stream is None)
+        query = next(waiting, "") if not self._open else ""
+        if query:
+            stream = await self._find(self.user, query)
+            cursor = self._cursors.get(query)
+            if cursor is not None and not self._open:
+                cursor.stream, self._open = stream, query
+
+    def _collect(self) -> list[RealmNGram]:
         told: list[RealmNGram] = [*self._notices]
         self._notices.clear()
         if self._state is not None:
             told.append(self._state)
             self._state = None
-        for query in list(itertools.islice(self._fresh, BATCH)):
-            self._fresh.pop(query, None)
-            cursor = self._cursors.get(query)
-            if cursor is None:
-                continue
-            stream = cursor.stream or await self._reopen(query, cursor)
-            if stream is not None:
-                told.extend(cursor.news(stream))
-            if stream is None or cursor.seq < stream.length:
-                self._fresh[query] = None
-            elif stream.end is not None:
+        at_hand = (query for query in self._fresh if self._cursors[query].stream is not None)
+        for query in list(itertools.islice(at_hand, BATCH)):
+            cursor = self._cursors[query]
+            assert cursor.stream is not None
+            told.extend(cursor.news(cursor.stream))
+            del self._fresh[query]
+            if cursor.seq < cursor.stream.length:
+                self._fresh[query] = None  # last in turn
+            elif cursor.stream.end is not None:
                 self._leave(query)
         if not self._fresh:
             self._woken.clear()
         return told
 
-    async def _reopen(self, query: str, cursor: _Cursor) -> Stream | None:
-        """Return the stream of a query that was let go; ``None``: another one is read first."""
-        if self._open:
-            return None
-        self._open = query
-        cursor.stream = await self._find(self.user, query)
-        return cursor.stream
-
     def _leave(self, query: str) -> None:
         cursor = self._cursors.pop(query, None)
+        self._fresh.pop(query, None)
         if cursor is None:
             return
         self._kept -= cursor.kept

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from traitlets import Integer, Unicode
 from traitlets.config import LoggingConfigurable
@@ -93,6 +94,8 @@ class Realm(LoggingConfigurable):
         self._stopping = False
         self._work: set[asyncio.Task[Any]] = set()
         self._used_at = time.monotonic()
+        #: Streams that somebody follows, also after their end: many readers share one.
+        self._streams: WeakValueDictionary[str, Stream] = WeakValueDictionary()
         self._equipment: dict[str, Any] = {}
 
     @classmethod
@@ -218,13 +221,16 @@ class Realm(LoggingConfigurable):
     async def _find(self, user: str, query: str) -> Stream:
         for _ in range(100):
             place = self.lanes.places.get(query)
-            if place is not None:
-                if place.stream.user != user:
+            stream = place.stream if place is not None else self._streams.get(query)
+            if stream is not None:
+                if stream.user != user:
                     raise queries.unknown(query)
-                return place.stream
+                self._streams[query] = stream
+                return stream
             info = await self.store.read(lambda db: queries.info(db, query, user))
             if info.stage in ENDS:
-                return replay(info, user)
+                # Of several who read it at the same time, the first has brought it meanwhile.
+                return self._streams.setdefault(query, replay(info, user))
             # Written down a moment ago, and on its way to its lane.
             await asyncio.sleep(0.02)
         raise queries.unknown(query)

@@ -165,12 +165,12 @@ def explain(error: BaseException) -> BaseException:
     told = error
     if is_disk_full(error):
         told = StorageFull(
-            "The realm's disk takes no more: nothing was written and nothing charged. Try again "
+            "The realm's disk is full: nothing was written and nothing charged. Try again "
             "later, or ask the sysop to make space."
         )
     elif isinstance(error, sa.exc.SQLAlchemyError):
         told = Unavailable(
-            "The realm's store does not answer: nothing was charged. Try again, and tell the sysop "
+            "The realm's store could not write or read: nothing was charged. Try again, and tell the sysop "
             "if it goes on."
         )
     elif not isinstance(error, Exception):
