@@ -170,8 +170,8 @@ def explain(error: BaseException) -> BaseException:
         )
     elif isinstance(error, sa.exc.SQLAlchemyError):
         told = Unavailable(
-            "The realm's store could not write or read: nothing was charged. Try again, and tell the sysop "
-            "if it goes on."
+            "The realm's store could not write or read: nothing was charged. Try again, and tell "
+            "the sysop if it goes on."
         )
     elif not isinstance(error, Exception):
         told = RuntimeError(f"the transaction ended with {error!r}")

@@ -184,10 +184,11 @@ async def test_a_full_disk_undoes_the_whole_commit_and_says_so_to_each(store: St
     await asyncio.sleep(0)
     gate.open()
     told = await together
-    # The work that filled the disk, and whatever had been done in the same commit.
-    assert [type(one) for one in told[:3]] == [StorageFull] * 3
-    assert "ann" not in names(store)
-    assert isinstance(told[3], StorageFull) == ("bob" not in names(store))
+    assert isinstance(told[2], StorageFull)
+    # What was done in the same commit went with it, and was told so. How many works a commit takes
+    # is a matter of time.
+    for name, outcome in (("ann", told[1]), ("bob", told[3])):
+        assert isinstance(outcome, StorageFull) == (name not in names(store))
     assert store.statistics.failures == 1
 
 
