@@ -135,8 +135,8 @@ class Attempts:
             return [attempt for others in self._running.values() for attempt in others]
 
     def refs(self) -> tuple[AttemptRef, ...]:
-        """Return the attempts under way that nothing has stopped, as heartbeats name them."""
-        return tuple(attempt.ref for attempt in self.all() if not attempt.cancelled)
+        """Return the attempts that hold a thread, stopped or not, as heartbeats name them."""
+        return tuple(attempt.ref for attempt in self.all())
 
 
 def _age(attempt: Attempt) -> tuple[int, int]:

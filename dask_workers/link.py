@@ -148,7 +148,10 @@ class Link:
         wait = low
         while not self._closing.is_set():
             begun = time.monotonic()
-            self._hold()
+            try:
+                self._hold()
+            except Exception:
+                log.exception("the link broke; dialling again")
             if time.monotonic() - begun > high:
                 wait = low  # it stood for a while: the gateway may be back at once
             self._closing.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

@@ -208,7 +208,10 @@ class Gate(RequestHandler):
     def on_finish(self) -> None:
         """Count what was answered."""
         self.gateway.counters.requests.labels(
-            type(self).__name__, self.request.method, self.get_status()
+            type(self).__name__,
+            # Anybody may make up a method, and every one would be kept.
+            self.request.method if self.request.method in self.SUPPORTED_METHODS else "OTHER",
+            self.get_status(),
         ).inc()
 
     def set_default_headers(self) -> None:

@@ -84,8 +84,7 @@ class Cluster:
         """End the children: workers first, since workers that lose their scheduler may linger."""
         if self._keeper is not None:
             self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.gather(self._keeper, return_exceptions=True)
         await asyncio.gather(*(_end(child) for child in self._children))
         if self._scheduler is not None:
             await _end(self._scheduler)
@@ -106,7 +105,7 @@ class Cluster:
                             "worker %d has ended (%s); starting another", number, child.returncode
                         )
                         self._children[number] = await self._start_worker(number)
-            except (OSError, TimeoutError):
+            except Exception:  # the keeper outlives whatever happens
                 log.exception("the cluster could not be mended; trying again")
 
     async def _start_scheduler(self) -> None:
@@ -122,6 +121,7 @@ class Cluster:
                 self.address = msgspec.json.decode(found.read_bytes())["address"]
                 return
             await asyncio.sleep(0.02)
+        await _end(self._scheduler)  # or nobody would look at it again
         raise TimeoutError(
             f"the Dask scheduler did not start: see {self._folder / 'scheduler.log'}"
         )

@@ -86,6 +86,11 @@ class Dispatcher:
         """Something may be able to start."""
         self._changed.set()
 
+    def cap_changed(self, user: str) -> None:
+        """A user may run more or fewer queries at once from now on."""
+        self._count(user, 0)
+        self._changed.set()
+
     async def settle_start(self, query: str) -> None:
         """Wait until `query`, if its attempt is being written down just now, runs."""
         starting = self._starting.get(query)
@@ -212,5 +217,4 @@ class Dispatcher:
         if running <= 0:
             del self._running_of[user]
         cap = self._cap(user)
-        if cap is not None:
-            self.lanes.block(user, running >= cap)
+        self.lanes.block(user, cap is not None and running >= cap)

@@ -168,6 +168,7 @@ class Follower:
         else:
             cursor.stream = None
             stream.followers.discard(self)
+            self.wake(stream.query)  # the stream itself tells this one no more
 
     def notify(self, notice: Notice) -> None:
         """The sysop says something; of many unread ones the latest are kept."""

@@ -64,7 +64,7 @@ class Intake(LoggingConfigurable):
     )
     weights = Dict(
         key_trait=Unicode(),
-        value_trait=Float(),
+        value_trait=Float(min=0.001),
         default_value={"guest": 0.5, "user": 1.0, "contributor": 2.0, "sysop": 1.0},
         config=True,
         help="Each role's share in the fair queue. Default: guest 0.5, contributor 2, others 1",
@@ -98,10 +98,11 @@ class Intake(LoggingConfigurable):
         new = _new_query(user, query, key, lane, hold)
         quotas = self._people.quotas(user)
         decide = functools.partial(admission.admit, paused=not self.open)
+        # Whatever can go wrong goes wrong before it is written down.
+        cost = pricing.cost_estimate(query, lane.spec, lane.estimator.output_tokens)
+        ticket = Ticket(new.id, user.name, cost, query.priority, self._weight(user.role))
         accepted = await self._store.write(lambda db: queries.accept(db, new, quotas, decide))
         if not accepted.repeated:
-            cost = pricing.cost_estimate(query, lane.spec, lane.estimator.output_tokens)
-            ticket = Ticket(new.id, user.name, cost, query.priority, self._weight(user.role))
             self._enlist(
                 Place(
                     ticket,

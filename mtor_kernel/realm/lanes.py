@@ -156,6 +156,8 @@ class Lanes:
 
     def block(self, user: str, on: bool) -> None:
         """Pass a user over in every lane, or let them have turns again."""
+        if on == (user in self._blocked):
+            return
         (self._blocked.add if on else self._blocked.discard)(user)
         for lane in self:
             (lane.queue.block if on else lane.queue.unblock)(user)

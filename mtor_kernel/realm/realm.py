@@ -46,6 +46,9 @@ from mtor_kernel.storage.store import Store
 
 T = TypeVar("T")
 
+#: How long a close waits for commands under way.
+CLOSE_SECONDS = 5.0
+
 
 class Realm(LoggingConfigurable):
     """One installation: its ledger, queue, workers and people. Made by :meth:`open`."""
@@ -162,6 +165,11 @@ class Realm(LoggingConfigurable):
             follower.expel(RealmStopping("The realm is closing: connect again in a moment."))
         await self._reaper.close()
         await self._dispatcher.close()
+        if self._work:
+            await asyncio.wait(self._work, timeout=CLOSE_SECONDS)
+        for late in self._work:
+            # It waits for space on the disk; what it was to write is done after the next start.
+            late.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
         if self._dispatcher.tasks is not None:
             await self._dispatcher.tasks.close()
@@ -296,9 +304,14 @@ class Realm(LoggingConfigurable):
 
     def idle_seconds(self) -> float:
         """Return for how long nobody has used it; 0 while anything is followed or under way."""
-        if self.followers or self.lanes.busy:
-            return 0.0
-        return time.monotonic() - self._used_at
+        now = time.monotonic()
+        if self.lanes.busy or any(each.following or each.watching for each in self.followers):
+            self._used_at = now
+        return now - self._used_at
+
+    def cap_changed(self, user: str) -> None:
+        """How many queries of a person may run at once has changed."""
+        self._dispatcher.cap_changed(user)
 
     async def reload(self) -> None:
         """Read the catalogue again and have the workers look anew at what they can serve."""

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from mtor_kernel.protocol.ngram import RealmState
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 #: How often places in the queue are worked out for at most this many queries.
 PLACES_A_TICK = 200
+#: Deadlines of queries that have ended are kept up to about this many.
+SPARE_DEADLINES = 1_000
 
 
 class Reaper:
@@ -55,38 +57,42 @@ class Reaper:
         self._chores = chores
         self._due = [time.monotonic() + every for every, _ in chores]
         self._at = 0
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Begin to look."""
-        self._running = asyncio.create_task(self._run(), name="mtor-reaper")
+        # A task each: what waits for the store or for a chore keeps no other from looking.
+        for look in (
+            self._leases,
+            self._expired,
+            self._hopeless,
+            self._places,
+            self._pictures,
+            self._do_chores,
+        ):
+            name = f"mtor-reaper{look.__name__}"
+            self._running.append(asyncio.create_task(self._repeat(look), name=name))
 
     async def close(self) -> None:
         """Look no more."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     def remember(self, query: str, deadline: float) -> None:
         """Have `query` expire at the monotonic time `deadline`, unless it has ended by then."""
         heapq.heappush(self._deadlines, (deadline, query))
+        if len(self._deadlines) > 2 * len(self._lanes.places) + SPARE_DEADLINES:
+            self._deadlines = [one for one in self._deadlines if one[1] in self._lanes.places]
+            heapq.heapify(self._deadlines)
 
-    async def _run(self) -> None:
+    async def _repeat(self, look: Callable[[float], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            now = time.monotonic()
-            for look in (
-                self._leases,
-                self._expired,
-                self._hopeless,
-                self._places,
-                self._pictures,
-                self._do_chores,
-            ):
-                try:
-                    await look(now)
-                except Exception:  # one that fails must not keep the others from looking
-                    log.exception("the reaper stumbled")
+            try:
+                await look(time.monotonic())
+            except Exception:
+                log.exception("the reaper stumbled")
 
     async def _leases(self, now: float) -> None:
         self._workers.sweep(now)
@@ -99,22 +105,32 @@ class Reaper:
         self._dispatcher.capacity_changed()
 
     async def _expired(self, now: float) -> None:
+        due = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, query = heapq.heappop(self._deadlines)
-            place = self._lanes.places.get(query)
-            if place is None:
-                continue
+            due.append(heapq.heappop(self._deadlines)[1])
+        # Side by side: one commit takes many.
+        await asyncio.gather(*(self._expire(query, now) for query in due), return_exceptions=True)
+
+    async def _expire(self, query: str, now: float) -> None:
+        place, ended = self._lanes.places.get(query), False
+        if place is None:
+            return
+        try:
             await self._dispatcher.settle_start(query)
             attempt = self._dispatcher.current(query)
             if attempt is not None:
                 self._dispatcher.stop(attempt, Stop.EXPIRED)
-            elif not await self._settlement.expire_waiting(place):
-                # Between two stages just now: look again soon.
+                ended = True
+            else:
+                ended = await self._settlement.expire_waiting(place)
+        finally:
+            if not ended:  # between two stages just now, or not written down: look again soon
                 self.remember(query, now + TICK_SECONDS)
 
     async def _hopeless(self, now: float) -> None:
         for place, error in self._lanes.hopeless():
-            await self._settlement.fail_waiting(place, error.info())
+            if place.ticket.query in place.lane.queue:  # it may have started since
+                await self._settlement.fail_waiting(place, error.info())
 
     async def _places(self, now: float) -> None:
         """Tell who follows waiting queries where these stand, in turns where there are many."""

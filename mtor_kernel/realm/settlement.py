@@ -17,7 +17,14 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from mtor_kernel.protocol.account import Charge, Usage
-from mtor_kernel.protocol.errors import ErrorInfo, Expired, RealmStopping, Unavailable, WorkerLost
+from mtor_kernel.protocol.errors import (
+    ErrorInfo,
+    Expired,
+    QueryFailed,
+    RealmStopping,
+    Unavailable,
+    WorkerLost,
+)
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
 from mtor_kernel.protocol.query import Answer, Part, Text, text_of
@@ -53,7 +60,17 @@ class Settlement:
         self._requeued = requeued
 
     async def conclude(self, attempt: Attempt, verdict: Verdict) -> None:
-        """See to what follows from the verdict on an attempt."""
+        """See to what follows from the verdict on an attempt; it ends, whatever goes wrong."""
+        try:
+            await self._conclude(attempt, verdict)
+        except RealmStopping:
+            raise  # the next start of the realm puts it back on the line
+        except Exception:
+            log.exception("%s could not be concluded: it fails", attempt.ref)
+            fault = QueryFailed("The realm has a fault of its own: tell its sysop.").info()
+            await self._failed(attempt, fault, again=False)
+
+    async def _conclude(self, attempt: Attempt, verdict: Verdict) -> None:
         match verdict:
             case Outcome(error=None, cancelled=False):
                 await self._settle(attempt, verdict)
@@ -168,6 +185,8 @@ class Settlement:
         if attempt.stopping is Stop.CANCELLED:
             await self._cancelled(attempt, Charge(), Usage())
             return
+        if attempt.stopping is Stop.EXPIRED:
+            error = _expired().info()
         ref, now = attempt.ref, time.time()
         if again and attempt.stopping is None and ref.attempt < self._max_attempts:
             await self._requeue(attempt, reason or error.message)
@@ -206,6 +225,7 @@ class Settlement:
 
     def _fenced(self, attempt: Attempt) -> None:
         """The store knows a later attempt or another end: this one changes nothing."""
+        attempt.lane.queue.ended(attempt.query, 0.0)
         log.warning("the end of %s came too late; the store refused it", attempt.ref)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:

@@ -85,6 +85,7 @@ class Sysop:
             lambda db: quotas.set_override(db, name, rules),
         )
         self._realm.people.set_rules(name, rules)
+        self._realm.cap_changed(name)
 
     async def drain(self, sysop: User, worker: str, on: bool, reason: str = "") -> None:
         """Have a worker take nothing new, or take work again."""
@@ -106,6 +107,7 @@ class Sysop:
 
     async def reload(self, sysop: User) -> None:
         """Read the catalogue again."""
+        sysop.require(SCOPE_SYSOP)
         await self._realm.reload()
         await self._act(sysop, "reload", "catalogue", "")
 

@@ -87,7 +87,7 @@ class Tasks:
         """Give all workers, also later ones, another plugin: the catalogue has changed."""
         self._plugin = plugin
         if self._client is not None:
-            await self._client.register_plugin(plugin)
+            await self._register(self._client)
 
     async def move(self, address: str) -> None:
         """The scheduler was started anew, elsewhere."""
@@ -154,11 +154,20 @@ class Tasks:
             timeout=CONNECT_SECONDS,
         )
         try:
-            await client.register_plugin(self._plugin)
+            await self._register(client)
         except BaseException:
             await client.close(timeout=0)
             raise
         self._client = client
+
+    async def _register(self, client: Client) -> None:
+        """Give the plugin to all workers; one that cannot take it keeps no other from serving."""
+        try:
+            await client.register_plugin(self._plugin)
+        except Exception:  # Dask raises what the first such worker raised
+            if client.status != "running":
+                raise
+            log.exception("a worker could not become one of this realm's")
 
     async def _keep(self) -> None:
         """Connect again whenever the scheduler has gone: all its tasks are lost by then."""

@@ -39,6 +39,8 @@ LEASE_SECONDS = 15.0
 #: How long a worker whose connection broke has to dial in again. Of a killed worker Dask tells at
 #: once.
 REDIAL_SECONDS = 2.0
+#: A silence up to this is none: the worker beats every few seconds.
+QUIET_SECONDS = 6
 #: How long a worker that has left is expected back: queries for its models wait that long.
 RETURN_SECONDS = 120.0
 
@@ -89,6 +91,7 @@ class Worker:
     def info(self, now: float) -> WorkerInfo:
         """Return it as people see it."""
         running = [attempt.lane.model for attempt in self.attempts.values()]
+        silent = round(now - self.heard_at)
         return WorkerInfo(
             self.name,
             self.state(now),
@@ -96,7 +99,7 @@ class Worker:
                 ServedInfo(s.model, s.slots, running.count(s.model), s.loaded, s.trouble)
                 for s in self.served.values()
             ),
-            silent_seconds=round(now - self.heard_at, 1),
+            silent_seconds=float(silent if silent > QUIET_SECONDS else 0),
             memory_bytes=self.memory_bytes,
             cpu_percent=self.cpu_percent,
         )

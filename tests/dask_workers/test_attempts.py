@@ -49,7 +49,7 @@ def test_heartbeats_name_what_still_goes_on() -> None:
     going, stopped, over = (attempts.start(AttemptRef(q * 32, 1, 1)) for q in "abc")
     stopped.cancel()
     attempts.end(over)
-    assert attempts.refs() == (going.ref,)
+    assert attempts.refs() == (going.ref, stopped.ref)
 
 
 def test_a_backend_is_told_once_and_from_another_thread() -> None:
