@@ -11,6 +11,7 @@ import getpass
 import logging
 import secrets
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from mtor_kernel.realm.realm import Realm
 
 log = logging.getLogger(__name__)
 
+#: How long one thread may keep the interpreter from another.
+SWITCH_SECONDS = 0.0005
 #: Others hold the lock for a moment when they look whether a realm lives.
 LOCK_SECONDS = 1.0
 #: What ends it in good order.
@@ -77,6 +80,8 @@ class PersonalRealm(LoggingConfigurable):
             lock.acquire(timeout=LOCK_SECONDS)
         except filelock.Timeout:
             raise Unavailable("Your realm runs already: see `mtor realm status`.") from None
+        # The loop and the store's writer take turns; by default each holds on for 5 ms.
+        sys.setswitchinterval(SWITCH_SECONDS)
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.stop)

@@ -22,12 +22,14 @@ from mtor_kernel.realm.certs import Certs
 
 log = logging.getLogger(__name__)
 
-#: Dask's own retries and stealing are off (MTOR owns retries), as are its web pages.
+#: Dask's own retries and stealing are off (MTOR owns retries), as are its web pages, and its
+#: profiler, which stops every thread of a worker a hundred times a second.
 _SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
     "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     "DASK_DISTRIBUTED__DASHBOARD__LINK": "",
     "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "False",
     "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",

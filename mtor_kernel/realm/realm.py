@@ -317,6 +317,7 @@ class Realm(LoggingConfigurable):
         """Read the catalogue again and have the workers look anew at what they can serve."""
         self.lanes.take(await asyncio.to_thread(load_catalogue, self._catalogue_file))
         if self._dispatcher.tasks is not None:
+            self.workers.expect(spec.name for spec in self.lanes.catalogue.models)
             await self._dispatcher.tasks.equip(self._plugin())
 
     # Inside.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: How long messages to the scheduler are gathered.
+SEND_SECONDS = 0.001
 #: How long a scheduler may take to answer before it is asked again, perhaps at a new address.
 CONNECT_SECONDS = 5
 
@@ -158,6 +160,9 @@ class Tasks:
         except BaseException:
             await client.close(timeout=0)
             raise
+        # Dask waits 10 ms for more to send with each message; the next task would wait for the
+        # release of the last one. What comes at the same time is handed over together already.
+        client.scheduler_comm.interval = SEND_SECONDS
         self._client = client
 
     async def _register(self, client: Client) -> None:

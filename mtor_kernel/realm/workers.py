@@ -151,11 +151,14 @@ class Workers:
             return
         del self._linked[worker.name]
         log.info("worker %s left: %s", worker.name, reason)
-        back = time.monotonic() + RETURN_SECONDS
-        self._missed_until.update(dict.fromkeys(worker.served, back))
+        self.expect(worker.served)
         for attempt in list(worker.attempts.values()):
             attempt.decide(Lost(reason))
         self._audience.capacity_changed()
+
+    def expect(self, models: Iterable[str]) -> None:
+        """Workers are about to look anew at what they serve: until they say, `models` may wait."""
+        self._missed_until.update(dict.fromkeys(models, time.monotonic() + RETURN_SECONDS))
 
     def slots(self, model: str) -> int:
         """Return how many attempts of `model` may run at once on all well workers."""
