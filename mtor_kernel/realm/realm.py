@@ -46,6 +46,8 @@ from mtor_kernel.storage.store import Store
 
 T = TypeVar("T")
 
+#: Between two checks of the ledger, each of which adds up every transfer.
+CHECK_SECONDS = 900.0
 #: How long a close waits for commands under way.
 CLOSE_SECONDS = 5.0
 
@@ -90,7 +92,7 @@ class Realm(LoggingConfigurable):
             self._settlement,
             self.followers,
             self.state,
-            [(60.0, self._check_books), (600.0, self._collect_blobs)],
+            [(CHECK_SECONDS, self._check_books), (600.0, self._collect_blobs)],
         )
         self._intake = Intake(self.store, self.lanes, self.people, self._placed, parent=self)
         self.sysop = Sysop(self)
@@ -99,6 +101,8 @@ class Realm(LoggingConfigurable):
         self._used_at = time.monotonic()
         #: Streams that somebody follows, also after their end: many readers share one.
         self._streams: WeakValueDictionary[str, Stream] = WeakValueDictionary()
+        #: Held while an ended answer is read: one at a time, as it may be long.
+        self._reading = asyncio.Lock()
         self._equipment: dict[str, Any] = {}
 
     @classmethod
@@ -235,10 +239,13 @@ class Realm(LoggingConfigurable):
                     raise queries.unknown(query)
                 self._streams[query] = stream
                 return stream
-            info = await self.store.read(lambda db: queries.info(db, query, user))
-            if info.stage in ENDS:
-                # Of several who read it at the same time, the first has brought it meanwhile.
-                return self._streams.setdefault(query, replay(info, user))
+            async with self._reading:
+                if query in self._streams:
+                    continue  # of several who want it at the same time, one has brought it
+                info = await self.store.read(lambda db: queries.info(db, query, user))
+                if info.stage in ENDS:
+                    stream = self._streams[query] = replay(info, user)
+                    return stream
             # Written down a moment ago, and on its way to its lane.
             await asyncio.sleep(0.02)
         raise queries.unknown(query)

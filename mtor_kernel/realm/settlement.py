@@ -74,6 +74,10 @@ class Settlement:
         match verdict:
             case Outcome(error=None, cancelled=False):
                 await self._settle(attempt, verdict)
+            case Outcome(error=None) if attempt.stopping is None:
+                # Nobody told it to stop: nobody is charged for that.
+                lost = WorkerLost("Its worker gave it up: ask again.").info()
+                await self._failed(attempt, lost, again=True)
             case Outcome(error=None) | Unheeded():
                 await self._stopped(attempt, verdict)
             case Outcome(error=ErrorInfo() as error):
@@ -104,7 +108,10 @@ class Settlement:
         return await self.fail_waiting(place, _expired().info())
 
     async def fail_waiting(self, place: Place, error: ErrorInfo) -> bool:
-        """Fail a query that waits. False: it does not wait any more."""
+        """Fail a query that waits. False: it has ended.
+
+        The caller has seen that it has no attempt: the store would end a running one too.
+        """
         query, now = place.ticket.query, time.time()
         ended = await self._write(lambda db: queries.fail(db, query, error, now))
         if ended:

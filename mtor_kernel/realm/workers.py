@@ -156,6 +156,10 @@ class Workers:
             attempt.decide(Lost(reason))
         self._audience.capacity_changed()
 
+    def is_linked(self, worker: Worker) -> bool:
+        """Tell whether `worker` is the one of its name that counts."""
+        return self._linked.get(worker.name) is worker
+
     def expect(self, models: Iterable[str]) -> None:
         """Workers are about to look anew at what they serve: until they say, `models` may wait."""
         self._missed_until.update(dict.fromkeys(models, time.monotonic() + RETURN_SECONDS))
@@ -257,8 +261,10 @@ class Link:
         self._audience = audience
 
     def heard(self, said: WorkerNGram) -> None:
-        """Act on one n-gram of the worker."""
+        """Act on one n-gram of the worker; nothing once another link has taken its place."""
         worker = self._worker
+        if not self._workers.is_linked(worker):
+            return
         was_sick = worker.state(now := time.monotonic()) == "sick"
         worker.heard_at = now
         if was_sick:
