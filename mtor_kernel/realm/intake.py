@@ -14,7 +14,7 @@ from traitlets import Dict, Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.protocol.codec import encode
-from mtor_kernel.protocol.errors import NoModel, QuotaExceeded
+from mtor_kernel.protocol.errors import NoModel, QuotaExceeded, RealmError
 from mtor_kernel.protocol.identity import SCOPE_QUERY, Role, User
 from mtor_kernel.protocol.query import Query, check_query, text_of
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
@@ -94,7 +94,15 @@ class Intake(LoggingConfigurable):
 
     async def admit(self, user: User, query: Query, key: str) -> Submitted:
         """Write `query` down and put it on the line; see :meth:`Realm.submit`."""
-        lane, hold = self._examine(user, query)
+        try:
+            lane, hold = self._examine(user, query)
+        except RealmError:
+            # What was admitted once is not refused when it is only said again.
+            digest = _digest(encode(query))
+            found = await self._store.read(lambda db: queries.known(db, user.name, key, digest))
+            if found is None:
+                raise
+            return Submitted(found.query, found.model, found.hold_micro, True)
         new = _new_query(user, query, key, lane, hold)
         quotas = self._people.quotas(user)
         decide = functools.partial(admission.admit, paused=not self.open)
@@ -166,13 +174,17 @@ class Intake(LoggingConfigurable):
         return self.weights.get(role, 1.0)
 
 
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
 def _new_query(user: User, query: Query, key: str, lane: Lane, hold: int) -> NewQuery:
     body, now = encode(query), time.time()
     return NewQuery(
         id=secrets.token_hex(16),
         user=user.name,
         key=key,
-        body_hash=hashlib.sha256(body).hexdigest(),
+        body_hash=_digest(body),
         asked=query.model,
         model=lane.model,
         modality=lane.spec.modality,

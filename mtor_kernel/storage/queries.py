@@ -28,7 +28,7 @@ from mtor_kernel.storage.schema import person, query, question, quota_override
 
 __all__ = [
     "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
-    "dispatch", "fail", "history", "info", "reclaim", "requeue", "settle",
+    "dispatch", "fail", "history", "info", "known", "reclaim", "requeue", "settle",
     "unfinished", "unknown", "usage",
 ]  # fmt: skip
 
@@ -153,7 +153,7 @@ def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -
     if found is None:
         raise LookupError(f"{new.user!r} is not known here")
     if found.id is not None:
-        return _repeated(found, new)
+        return _repeated(found, new.key, new.body_hash)
     if found.banned_at is not None:
         raise people.banned(found.ban_reason)
     rules = decode_override(found.rules) or quotas
@@ -162,10 +162,24 @@ def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -
     return _write(conn, new)
 
 
-def _repeated(found: Row, new: NewQuery) -> Accepted:
-    if found.body_hash != new.body_hash:
+def known(conn: sa.Connection, user: str, key: str, body_hash: str) -> Accepted | None:
+    """Return the query that a person's key names already; ``None`` where it names none.
+
+    Raises
+    ------
+    KeyConflict
+        It names another query than the one of this hash.
+    """
+    found = conn.execute(_ARRIVAL, {"who": user, "key": key}).one_or_none()
+    if found is None or found.id is None:
+        return None
+    return _repeated(found, key, body_hash)
+
+
+def _repeated(found: Row, key: str, body_hash: str) -> Accepted:
+    if found.body_hash != body_hash:
         raise KeyConflict(
-            f"The key {new.key!r} was used for another query: use a new key for each query."
+            f"The key {key!r} was used for another query: use a new key for each query."
         )
     return Accepted(
         found.id, found.hold_id, found.model, found.hold_micro, True, Stage(found.stage)

@@ -256,6 +256,20 @@ async def test_the_same_key_is_the_same_query_and_another_body_a_conflict(
 
 
 @pytest.mark.asyncio
+async def test_what_was_admitted_is_not_refused_when_it_is_said_again(tmp_path: Path) -> None:
+    config = Config({"Intake": {"max_waiting": 1}})
+    async with small_realm(tmp_path, config=config) as small, small.client() as client:
+        first = await client.submit(Query.ask("hello", "stuck"), key="k")
+        with pytest.raises(QuotaExceeded):
+            await client.submit(Query.ask("hello", "stuck"), key="another")
+        again = await client.submit(Query.ask("hello", "stuck"), key="k")
+        assert again.id == first.id
+        with pytest.raises(KeyConflict):
+            await client.submit(Query.ask("goodbye", "stuck"), key="k")
+        await first.cancel()
+
+
+@pytest.mark.asyncio
 async def test_of_fifty_at_once_funds_for_ten_admit_ten(
     small: SmallRealm, ann: RealmClient
 ) -> None:
