@@ -9,7 +9,13 @@ from typing import Protocol
 from dask_workers.alarm import Alarm
 from mtor_kernel.protocol.backend import Delta, Step
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
-from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, WorkerProgress
+from mtor_kernel.protocol.ngram import (
+    MAX_PREVIEW_BYTES,
+    AttemptRef,
+    WorkerChunk,
+    WorkerNGram,
+    WorkerProgress,
+)
 from mtor_kernel.protocol.query import Part, Text
 
 #: The first chunk goes at once, and so does any that comes this long after the one before it.
@@ -81,11 +87,12 @@ class Publisher:
                 self._alarm.at(due, self.flush)
 
     def progress(self, step: Step) -> None:
-        """Tell how far the attempt is. A preview would need a blob: it stays behind."""
+        """Tell how far the attempt is; a preview that is too large stays behind."""
         fraction = min(1.0, max(0.0, step.fraction))
+        preview = step.preview if len(step.preview) <= MAX_PREVIEW_BYTES else b""
         ref = self._ref
         self._wire.send(
-            WorkerProgress(ref.query, ref.attempt, ref.epoch, fraction, step.note[:500]),
+            WorkerProgress(ref.query, ref.attempt, ref.epoch, fraction, step.note[:500], preview),
             self._wire.connection,
         )
 

@@ -52,7 +52,7 @@ class Delta(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """How far it is, 0 to 1; `preview` is an encoded small picture (PNG)."""
+    """How far it is, 0 to 1; `preview` is a small picture (PNG, at most 64 KiB)."""
 
     fraction: float
     note: str = ""

@@ -36,6 +36,11 @@ SUBPROTOCOL = "mtor.ngram.v1"
 CommandId = Annotated[str, Meta(max_length=64)]
 #: The name that a worker gives itself; unique among those linked.
 WorkerName = Annotated[str, Meta(min_length=1, max_length=255)]
+#: The most that a picture of the work so far may have.
+MAX_PREVIEW_BYTES = 64 * 1024
+#: A small picture (PNG) of the work so far. It is shown and forgotten, so it is no blob; in JSON it
+#: is base64.
+Preview = Annotated[bytes, Meta(max_length=MAX_PREVIEW_BYTES)]
 #: Number of a try at running a query, from 1.
 AttemptNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -154,8 +159,8 @@ class Progress(_Told, tag="progress"):
     #: Done so far, 0 to 1.
     fraction: Annotated[float, Meta(ge=0, le=1)]
     note: str = ""
-    #: A blob with a small picture of the work so far; empty where there is none.
-    preview: str = ""
+    #: Empty where there is none.
+    preview: Preview = b""
 
 
 class Chunk(_Told, tag="chunk"):
@@ -293,7 +298,7 @@ class WorkerProgress(_Strict, tag="progress"):
     epoch: int
     fraction: Annotated[float, Meta(ge=0, le=1)]
     note: Annotated[str, Meta(max_length=500)] = ""
-    preview: Annotated[str, Meta(max_length=64)] = ""
+    preview: Preview = b""
 
 
 class Health(_Strict, tag="health"):

@@ -77,7 +77,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    parts: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=64)]
+    parts: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=256)]
 
     @property
     def text(self) -> str:
