@@ -9,9 +9,9 @@ BIN    := $(VENV)/bin
 # is free to choose others.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest
-# The weights of the small built-in model, kept in the user's data directory; does nothing when
+# The weights of the small built-in models, kept in the user's data directory; does nothing when
 # they are there.
-PULL   := $(BIN)/mtor pull smollm2
+PULL   := $(BIN)/mtor pull smollm2 whisper-tiny-en minilm
 
 EXTRAS_lab  := builtin,lab
 EXTRAS_test := test

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from dask_workers.weights import WEIGHTS, find
+from dask_workers.weights import BUNDLES, find_file
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, TooLarge, Unavailable
@@ -67,7 +67,7 @@ class LlamaCppBackend:
         if self._file() is not None:
             return ""
         weights = self._settings.weights
-        if weights in WEIGHTS:
+        if weights in BUNDLES:
             return f"The weights of {weights} are not here: mtor pull {weights}."
         if weights:
             return f"There are no built-in weights named {weights!r}; there are: {_known()}."
@@ -123,8 +123,8 @@ class LlamaCppBackend:
     def _file(self) -> Path | None:
         settings = self._settings
         if settings.weights:
-            known = settings.weights in WEIGHTS
-            return find(settings.weights, settings.data_dir or None) if known else None
+            known = settings.weights in BUNDLES
+            return find_file(settings.weights, settings.data_dir or None) if known else None
         path = Path(settings.path).expanduser()
         return path if path.is_file() else None
 
@@ -171,7 +171,7 @@ class LlamaCppBackend:
 
 
 def _known() -> str:
-    return ", ".join(sorted(WEIGHTS))
+    return ", ".join(sorted(BUNDLES))
 
 
 def _read_through(path: Path) -> None:

@@ -20,7 +20,7 @@ COMMANDS = {
     "ask": "ask a model and print its answer as it comes",
     "demo": "run the first notebook here, without a browser",
     "doctor": "what can this machine serve, and is it set up safely",
-    "pull": "fetch the weights of a built-in model",
+    "pull": "fetch the weights of a model",
     "realm": "run, find or stop a realm",
     "worker": "serve an operator's Dask scheduler",
 }

