@@ -28,7 +28,7 @@ def test_a_model_that_can_be_served_lacks_nothing() -> None:
     ("spec", "says"),
     [
         (msgspec.structs.replace(echo(), backend="none"), "no backend 'none'"),
-        (msgspec.structs.replace(echo(), modality=Modality.IMAGE), "does not do image"),
+        (msgspec.structs.replace(SMOLLM2, modality=Modality.SPEECH), "does not do speech"),
         (echo(missing="No plug."), "No plug."),
         (echo(chunks="many"), "ValidationError"),
         (msgspec.structs.replace(SMOLLM2, settings={"path": "/no/such.gguf"}), "no file"),
