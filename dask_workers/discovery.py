@@ -20,6 +20,7 @@ GROUP = "mtor.backends"
 BUILT_IN = {
     "echo": "dask_workers.backends.echo:EchoBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
+    "minilm": "dask_workers.backends.minilm:MiniLMBackend",
 }
 
 
