@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from dask_workers.blobs import Blobs
 from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.protocol.ngram import AttemptRef
 
@@ -23,8 +24,9 @@ class Attempt:
     This is the :class:`~mtor_kernel.protocol.backend.Context` that a backend sees.
     """
 
-    def __init__(self, ref: AttemptRef) -> None:
+    def __init__(self, ref: AttemptRef, blobs: Callable[[], Blobs | None] = lambda: None) -> None:
         self.ref = ref
+        self._blobs = blobs
         #: On the monotonic clock.
         self.started_at = time.monotonic()
         #: Why nobody waits for this attempt here any more; empty when its owner cancelled it.
@@ -59,10 +61,16 @@ class Attempt:
         _call(stop)
 
     def read_blob(self, blob: str) -> bytes:
-        raise Unavailable(f"This worker cannot read the blob {blob[:12]}…: send words instead.")
+        return self._linked().read(self, blob)
 
     def write_blob(self, content: bytes, mime: str) -> str:
-        raise Unavailable(f"This worker cannot keep {len(content):,} bytes of {mime} as a blob.")
+        return self._linked().write(self, content, mime)
+
+    def _linked(self) -> Blobs:
+        blobs = self._blobs()
+        if blobs is None:
+            raise Unavailable("The worker has no link to a gateway, and no blobs: ask again.")
+        return blobs
 
 
 def _nothing() -> None:
@@ -81,16 +89,22 @@ class Attempts:
 
     Of one query at most one attempt goes on: a newer one stops an older one, whichever comes first.
     A cancel that comes before its attempt is kept for it.
+
+    Parameters
+    ----------
+    blobs
+        Returns the blobs of the gateway that the worker is linked to, if it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, blobs: Callable[[], Blobs | None] = lambda: None) -> None:
+        self._blobs = blobs
         self._guard = threading.Lock()
         self._running: dict[str, list[Attempt]] = {}
         self._early: OrderedDict[tuple[str, int], str] = OrderedDict()
 
     def start(self, ref: AttemptRef) -> Attempt:
         """Return the attempt, its flag raised already if it was cancelled or is out of date."""
-        attempt = Attempt(ref)
+        attempt = Attempt(ref, self._blobs)
         with self._guard:
             others = self._running.setdefault(ref.query, [])
             others.append(attempt)

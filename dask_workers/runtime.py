@@ -12,6 +12,7 @@ import psutil
 
 from dask_workers.alarm import Alarm
 from dask_workers.attempts import Attempts
+from dask_workers.blobs import Blobs
 from dask_workers.discovery import Found
 from dask_workers.link import BEAT_SECONDS, Link
 from dask_workers.models import Model, Models
@@ -58,7 +59,8 @@ class Runtime:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.name, self.address, self.threads, self.version = name, address, threads, version
-        self.attempts = Attempts()
+        self._blobs: Blobs | None = None
+        self.attempts = Attempts(lambda: self._blobs)
         self.models = Models(self._tell_health)
         self.draining = False
         #: Whoever looks after it now: the plugin.
@@ -109,6 +111,7 @@ class Runtime:
         self.disconnect(None)
         if self._goodbye:
             self._goodbye.join()  # the realm hears the old link's end before the new one's hello
+        self._blobs = Blobs(url, token, ca)
         self._link = Link(
             url,
             token,

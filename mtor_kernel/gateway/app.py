@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from mtor_kernel.gateway import blobs, me, models, openai, queries, sysop
+from mtor_kernel.gateway import blobs, linkblobs, me, models, openai, queries, sysop
 from mtor_kernel.gateway.base import Gate, Nowhere
 from mtor_kernel.gateway.events import Events
 from mtor_kernel.gateway.identity import Authenticator
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 ROUTES: tuple[tuple[str, type[Gate]], ...] = (
     ("ngram", ClientSocket),
     ("link", WorkerSocket),
+    ("link/blobs", linkblobs.AttemptUpload),
+    ("link/blobs/{id}", linkblobs.AttemptDownload),
     ("api/queries", queries.Queries),
     ("api/queries/{id}", queries.OneQuery),
     ("api/queries/{id}/events", Events),

@@ -14,6 +14,8 @@ from mtor_kernel.protocol.errors import BadInput, NotFound
 from mtor_kernel.protocol.identity import SCOPE_QUERY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mtor_kernel.storage.blobs import BlobInfo
 
 #: How much of a blob is read and sent at once.
@@ -40,10 +42,12 @@ class Upload(Gate):
             return
         mime = media_type(self.request.headers.get("Content-Type", ""))
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(1)
-        self._keeping = asyncio.create_task(
-            self.gateway.realm.keep(self.user, self._arriving(), mime)
-        )
+        self._keeping = asyncio.create_task(self.take(self._arriving(), mime))
         self._keeping.add_done_callback(_looked_at)
+
+    async def take(self, content: AsyncIterator[bytes], mime: str) -> BlobInfo:
+        """Write it down for whoever sends it."""
+        return await self.gateway.realm.keep(self.user, content, mime)
 
     async def keep(self, chunk: bytes) -> None:
         """Hand a piece on; the client is read no faster than the disk writes."""
@@ -86,11 +90,15 @@ class Download(Gate):
 
     scope = SCOPE_QUERY
 
-    async def get(self, id: str) -> None:
-        """Send it, piece by piece."""
+    async def find(self, id: str) -> tuple[Path, str]:
+        """Return its file and media type, or raise :class:`NotFound`."""
         if not _ID.fullmatch(id):
             raise NotFound("You have no such blob.")
-        path, mime = await self.gateway.realm.blobs.open(self.user.name, id)
+        return await self.gateway.realm.blobs.open(self.user.name, id)
+
+    async def get(self, id: str) -> None:
+        """Send it, piece by piece."""
+        path, mime = await self.find(id)
         suffix = mimetypes.guess_extension(mime) or ".bin"
         self.set_header("Content-Type", mime)
         self.set_header("Content-Disposition", f'attachment; filename="{id[:12]}{suffix}"')

@@ -27,6 +27,7 @@ from mtor_kernel.protocol.lifecycle import ENDS
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
+from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import load_catalogue
 from mtor_kernel.realm.dispatch import Dispatcher
@@ -80,6 +81,7 @@ class Realm(LoggingConfigurable):
         self.people = People(self.store, parent=self)
         self._dispatcher = Dispatcher(self.store, self.people.running_cap)
         self.workers = Workers(self._dispatcher)
+        self.attempt_blobs = AttemptBlobs(self.blobs, self.people, self._dispatcher.current)
         self.lanes = Lanes(load_catalogue(self._catalogue_file), self.workers)
         self._settlement = Settlement(
             self.store, self.lanes, self.max_attempts, self._dispatcher.capacity_changed

@@ -35,6 +35,9 @@ TTL_SECONDS = 86_400.0
 #: Files that one sweep looks up at once.
 _SWEEP = 500
 
+#: Writes down, in the transaction that keeps a blob of this id, what belongs to it.
+Note = Callable[[sa.Connection, str], None]
+
 
 class BlobInfo(msgspec.Struct, frozen=True):
     """A blob that is kept."""
@@ -108,9 +111,16 @@ class Blobs:
 
     async def put(
         self, user: str, content: bytes | AsyncIterator[bytes], mime: str, *,
-        quota: int | None = None,
+        quota: int | None = None, note: Note | None = None,
     ) -> BlobInfo:  # fmt: skip
         """Keep `content` for a person; it is durable when this returns.
+
+        Parameters
+        ----------
+        quota
+            Bytes that this person may keep, in place of the realm's quota.
+        note
+            Called with the transaction that keeps it and its id; where it raises, nothing is kept.
 
         Raises
         ------
@@ -128,7 +138,7 @@ class Blobs:
         self._arriving.add(arriving)
         try:
             info = BlobInfo(*await self._receive(arriving, content), mime)
-            await self._keep(user, info, arriving, self._quota if quota is None else quota)
+            await self._keep(user, info, arriving, self._quota if quota is None else quota, note)
         finally:
             arriving.unlink(missing_ok=True)
             self._arriving.discard(arriving)
@@ -181,13 +191,17 @@ class Blobs:
             await asyncio.to_thread(_sync, file)
         return digest.hexdigest(), size
 
-    async def _keep(self, user: str, info: BlobInfo, file: Path, quota: int | None) -> None:
+    async def _keep(
+        self, user: str, info: BlobInfo, file: Path, quota: int | None, note: Note | None
+    ) -> None:
         path = self._path(info.id)
         now = self._clock()
         await asyncio.to_thread(path.parent.mkdir, mode=0o700, exist_ok=True)
 
         def keep(conn: sa.Connection) -> None:
             _note(conn, user, info, quota, now)
+            if note is not None:
+                note(conn, info.id)
             file.replace(path)
 
         await self._store.write(keep)

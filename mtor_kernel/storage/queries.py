@@ -7,7 +7,7 @@ that attempt and that epoch; the condition is in the statement itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -21,7 +21,7 @@ from mtor_kernel.protocol.quota import Quotas, Standing
 from mtor_kernel.storage import ledger, people, spending
 from mtor_kernel.storage.quotas import decode_override, standing
 from mtor_kernel.storage.records import answer, history, info, unfinished, unknown, usage
-from mtor_kernel.storage.references import refer
+from mtor_kernel.storage.references import NAMES_ANY, keep_only, refer
 from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery, Row, WaitingRow
 from mtor_kernel.storage.schema import answer as answer_table
 from mtor_kernel.storage.schema import person, query, question, quota_override
@@ -61,7 +61,7 @@ def _ending(finish: Stage, *starts: Stage) -> sa.Update:
             usage=bindparam("used"),
             error=bindparam("because"),
         )
-        .returning(query.c.hold_id, query.c.person, query.c.model)
+        .returning(query.c.hold_id, query.c.person, query.c.model, NAMES_ANY)
     )
 
 
@@ -108,7 +108,11 @@ _DISPATCH = (
         query.c.expires_at,
     )
 )
-_BACK = _into(Stage.QUEUED, Stage.RUNNING).values(epoch=None, started_at=None)
+_BACK = (
+    _into(Stage.QUEUED, Stage.RUNNING)
+    .values(epoch=None, started_at=None)
+    .returning(query.c.id, NAMES_ANY)
+)
 _REQUEUE = _BACK.where(
     query.c.id == bindparam("of"),
     query.c.attempt == bindparam("of_attempt"),
@@ -223,7 +227,7 @@ def dispatch(conn: sa.Connection, ids: Iterable[str], epoch: int, now: float) ->
 def requeue(conn: sa.Connection, id: str, attempt: int, epoch: int, now: float) -> bool:
     """Put a query whose attempt is over back on the line; false where that attempt does not run."""
     told = {"of": id, "of_attempt": attempt, "of_epoch": epoch}
-    return conn.execute(_REQUEUE, told).rowcount == 1
+    return bool(_forget_written(conn, conn.execute(_REQUEUE, told).all()))
 
 
 def settle(
@@ -240,7 +244,7 @@ def settle(
     ended = _end(conn, _SETTLE, id, attempt, epoch, now, charge=charge)
     if ended is None:
         return False
-    _keep(conn, id, ended.person, answer)
+    _keep(conn, ended, id, answer)
     _charge(conn, ended, charge, now)
     return True
 
@@ -253,6 +257,8 @@ def fail(
     ended = _end(conn, _FAIL, id, attempt, epoch, now, error=error)
     if ended is None:
         return False
+    if ended.names_any:
+        keep_only(conn, id)
     ledger.void(conn, ended.hold_id, now)
     return True
 
@@ -269,7 +275,9 @@ def cancel(
     if ended is None:
         return False
     if answer is not None and answer.parts:
-        _keep(conn, id, ended.person, answer)
+        _keep(conn, ended, id, answer)
+    elif ended.names_any:
+        keep_only(conn, id)
     if charge.amount_micro:
         _charge(conn, ended, charge, now)
     else:
@@ -279,7 +287,7 @@ def cancel(
 
 def reclaim(conn: sa.Connection, epoch: int, now: float) -> list[WaitingRow]:
     """Put what ran in older epochs back on the line; return the whole line, oldest first."""
-    conn.execute(_RECLAIM, {"in_epoch": epoch})
+    _forget_written(conn, conn.execute(_RECLAIM, {"in_epoch": epoch}).all())
     return [_waiting(row) for row in conn.execute(_WAITING)]
 
 
@@ -340,8 +348,18 @@ def _charge(conn: sa.Connection, ended: Row, charge: Charge, now: float) -> None
     spending.add(conn, ended.person, ended.model, charge, now)
 
 
-def _keep(conn: sa.Connection, id: str, owner: str, answer: Answer) -> None:
+def _keep(conn: sa.Connection, ended: Row, id: str, answer: Answer) -> None:
     conn.execute(_ANSWER, {"query": id, "body": encode(answer)})
     blobs = frozenset(part.blob for part in answer.parts if isinstance(part, Image | Audio))
     if blobs:
-        refer(conn, id, owner, blobs, strict=False)
+        refer(conn, id, ended.person, blobs, strict=False)
+    if ended.names_any:
+        keep_only(conn, id, blobs)
+
+
+def _forget_written(conn: sa.Connection, back: Sequence[Row]) -> Sequence[Row]:
+    """Let go of what attempts have written that are over; the question's own blobs stay."""
+    for row in back:
+        if row.names_any:
+            keep_only(conn, row.id)
+    return back

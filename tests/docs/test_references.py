@@ -18,6 +18,7 @@ from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.magics.arguments import HELP, LOOKING
 from mtor_kernel.protocol import account, backend, errors, quota
 from tests.docs.pages import page, rows, section
+from tests.gateway.test_routes import methods_of
 
 
 def configurables() -> list[type[Configurable]]:
@@ -87,8 +88,7 @@ def test_every_address_is_described_with_its_scope() -> None:
 def test_an_address_is_described_with_its_methods() -> None:
     for cells in rows(section(page("http.md"), "Addresses"))[2:]:
         handler = dict(ROUTES)[cells[0].strip("`")]
-        methods = {name.upper() for name in ("get", "post", "delete") if name in vars(handler)}
-        assert cells[1] == "WebSocket" or set(cells[1].split(", ")) == methods, cells[0]
+        assert cells[1] == "WebSocket" or set(cells[1].split(", ")) == set(methods_of(handler))
 
 
 def tree(root: type[errors.RealmError], depth: int = 0) -> Iterator[list[str]]:

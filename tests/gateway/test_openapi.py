@@ -109,6 +109,7 @@ async def known(door: Door) -> AsyncIterator[dict[str, str]]:
     yield {"query": query, "blob": blob, "worker": worker}
 
 
+NO_ATTEMPT = {"query": "0" * 32, "attempt": 1, "epoch": 1}
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
 #: Calls that the document must describe: method, path of the document, address, how, status.
 CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
@@ -159,6 +160,10 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "metrics", "", {}, 200),
     ("GET", "ngram", "", {}, 400),
     ("GET", "link", "", {}, 403),
+    ("GET", "link/blobs/{id}", "link/blobs/{blob}", {"params": NO_ATTEMPT}, 404),
+    ("GET", "link/blobs/{id}", "link/blobs/{blob}", {}, 400),
+    ("POST", "link/blobs", "", {"params": NO_ATTEMPT, "headers": {"Content-Type": "a/b"}}, 404),
+    ("POST", "link/blobs", "", {"params": NO_ATTEMPT}, 400),
 ]
 
 
@@ -182,7 +187,8 @@ async def test_what_is_answered_is_what_was_described(
     status: int,
 ) -> None:
     mine = path.startswith(("api/queries", "api/blobs"))
-    async with door.http(ANN if mine else TOKEN) as http:
+    token = ANN if mine else LINK_TOKEN if path.startswith("link/") else TOKEN
+    async with door.http(token) as http:
         answer = await http.request(method, (address or path).format(**known), **how)
     assert answer.status_code == status, answer.text
     check(method, path, answer)
@@ -191,7 +197,7 @@ async def test_what_is_answered_is_what_was_described(
 @pytest.mark.parametrize("token", ["", BAD, LINK_TOKEN], ids=["none", "bad", "worker's"])
 @pytest.mark.parametrize(("method", "path"), operations())
 async def test_a_refusal_is_described_too(door: Door, method: str, path: str, token: str) -> None:
-    if path in ("health", "link"):
+    if path in ("health", "link") or (path.startswith("link/") and token == LINK_TOKEN):
         return
     async with door.http(token) as http:
         answer = await http.request(method, path)

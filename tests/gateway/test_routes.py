@@ -19,6 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROWS = {
     "ngram": "person",
     "link": "worker",
+    "link/blobs": "worker",
+    "link/blobs/{id}": "worker",
     "api/queries": "person",
     "api/queries/{id}": "person",
     "api/queries/{id}/events": "person",

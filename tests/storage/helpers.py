@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.identity import Role
-from mtor_kernel.protocol.query import Modality, Priority, Query
+from mtor_kernel.protocol.query import Image, Message, Modality, Priority, Query, Text
 from mtor_kernel.protocol.quota import Quotas, Standing
 from mtor_kernel.storage import Store, ledger, people, queries
 
@@ -46,7 +46,8 @@ def new_query(
 ) -> queries.NewQuery:
     """A query that nothing is wrong with."""
     name = query_id()
-    body = encode(Query.ask(prompt, model))
+    parts = (Text(prompt), *(Image(blob) for blob in sorted(blobs)))
+    body = encode(Query((Message("user", parts),), model))
     return queries.NewQuery(
         id=name,
         user=user,

@@ -1,6 +1,7 @@
 """Blobs: named by their content, private to who put them, gone when nobody needs them."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import stat
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.protocol.errors import BadInput, NotFound, QuotaExceeded, TooLarge
+from mtor_kernel.protocol.ngram import AttemptRef
 from mtor_kernel.protocol.query import Answer, Image
 from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.storage import Blobs, Store, queries, quotas
-from tests.storage.helpers import accept, new_query, person
+from mtor_kernel.storage import Blobs, Store, queries, quotas, references
+from tests.storage.helpers import NOON, accept, dispatch, new_query, person
 
 pytestmark = pytest.mark.asyncio
 
@@ -240,3 +242,56 @@ async def test_collecting_and_putting_at_once_lose_nothing(
         )
         for info in again:
             await blobs.open("ann", info.id)
+
+
+def written(store: Store, begun: queries.Dispatched, blob: str) -> None:
+    """Have an attempt keep a blob."""
+    ref = AttemptRef(begun.id, begun.attempt, store.epoch)
+    store.write_sync(lambda db: references.refer_written(db, ref, blob))
+
+
+async def kept(blobs: Blobs, clock: Clock, id: str) -> bool:
+    """Collect what nobody needs; tell whether `id` is still there."""
+    await blobs.collect(clock.now + TTL + 1)
+    with contextlib.suppress(NotFound):
+        await blobs.open("ann", id)
+        return True
+    return False
+
+
+async def test_what_an_attempt_writes_stays_until_it_is_put_back(
+    blobs: Blobs, store: Store, clock: Clock
+) -> None:
+    asked, made = [await blobs.put("ann", b"%d" % n, "image/png") for n in range(2)]
+    query = accept(store, new_query("ann", blobs=frozenset({asked.id}))).query
+    begun = dispatch(store, query)
+    written(store, begun, made.id)
+    assert await kept(blobs, clock, made.id)
+    store.write_sync(lambda db: queries.requeue(db, query, 1, store.epoch, NOON))
+    assert not await kept(blobs, clock, made.id)
+    assert await kept(blobs, clock, asked.id)
+    with pytest.raises(NotFound):
+        written(store, begun, asked.id)
+
+
+async def test_what_an_attempt_of_an_earlier_epoch_wrote_is_let_go(
+    blobs: Blobs, store: Store, clock: Clock
+) -> None:
+    made = await blobs.put("ann", PICTURE, "image/png")
+    begun = dispatch(store, accept(store, new_query("ann")).query)
+    written(store, begun, made.id)
+    store.write_sync(lambda db: queries.reclaim(db, store.epoch + 1, NOON))
+    assert not await kept(blobs, clock, made.id)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_an_attempt_that_does_not_run_writes_nothing(
+    blobs: Blobs, store: Store, number: int
+) -> None:
+    begun = dispatch(store, accept(store, new_query("ann")).query)
+    ref = AttemptRef(begun.id, number, store.epoch)
+    with pytest.raises(NotFound):
+        await blobs.put(
+            "ann", PICTURE, "image/png", note=lambda db, it: references.refer_written(db, ref, it)
+        )
+    assert files(store) == set()
