@@ -19,6 +19,7 @@ GROUP = "mtor.backends"
 #: Ours, found even where the package's metadata is not.
 BUILT_IN = {
     "echo": "dask_workers.backends.echo:EchoBackend",
+    "hibari": "dask_workers.backends.hibari:HibariBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",
 }

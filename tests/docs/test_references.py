@@ -11,7 +11,7 @@ import pytest
 from traitlets.config import Configurable
 
 import mtor_kernel
-from dask_workers.backends import echo, llama_cpp, minilm
+from dask_workers.backends import echo, hibari, llama_cpp, minilm
 from mtor_kernel.cli import COMMANDS
 from mtor_kernel.gateway.app import ROUTES
 from mtor_kernel.gateway.failures import status_of
@@ -115,6 +115,7 @@ def fields(kind: type[msgspec.Struct]) -> list[str]:
         ("operator/catalogue.md", account.RateCard),
         ("operator/catalogue.md", llama_cpp.Settings),
         ("operator/catalogue.md", echo.Settings),
+        ("operator/catalogue.md", hibari.Settings),
         ("operator/catalogue.md", minilm.Settings),
         ("concepts/credits.md", quota.Quotas),
     ],
