@@ -14,9 +14,11 @@ from mtor_kernel.protocol.ngram import (
     AttemptRef,
     WorkerChunk,
     WorkerNGram,
+    WorkerOutcome,
     WorkerProgress,
 )
 from mtor_kernel.protocol.query import Part, Text
+from mtor_kernel.protocol.task import Outcome
 
 #: The first chunk goes at once, and so does any that comes this long after the one before it.
 COALESCE_SECONDS = 0.015
@@ -102,6 +104,16 @@ class Publisher:
             self._alarmed = False
             self._send()
 
+    def finish(self, outcome: Outcome) -> None:
+        """Tell how the attempt ended, right after the last of its answer.
+
+        Where the link has not taken all of the answer nothing is told: Dask brings the outcome.
+        """
+        with self._lock:
+            self._send()
+            if self._connection and not self._withheld and self._sent == len(self._pieces):
+                self._wire.send(_told(self._ref, self._position, outcome), self._connection)
+
     def parts(self) -> tuple[Part, ...]:
         """Return the whole answer, neighbouring texts joined."""
         with self._lock:
@@ -157,3 +169,17 @@ class Publisher:
             size += len(piece)
             index += 1
         return index, WorkerChunk(ref.query, ref.attempt, ref.epoch, seq, "".join(words))
+
+
+def _told(ref: AttemptRef, position: int, outcome: Outcome) -> WorkerOutcome:
+    return WorkerOutcome(
+        ref.query,
+        ref.attempt,
+        ref.epoch,
+        position,
+        outcome.usage,
+        outcome.finish_reason,
+        outcome.cancelled,
+        outcome.error,
+        outcome.retryable,
+    )

@@ -114,7 +114,10 @@ def carry(task: Task, runtime: Runtime) -> Outcome:
     finally:
         runtime.attempts.end(attempt)
     usage = msgspec.structs.replace(outcome.usage, compute_ms=clock.milliseconds)
-    return msgspec.structs.replace(outcome, usage=usage)
+    outcome = msgspec.structs.replace(outcome, usage=usage)
+    # After its end here: what is over for the realm is in no later heartbeat.
+    publisher.finish(outcome)
+    return outcome
 
 
 class _Clock:
@@ -147,7 +150,7 @@ def _pump(backend: Backend, task: Task, attempt: Attempt, publisher: Publisher) 
         for said in stream:
             if isinstance(said, Done):
                 publisher.flush()
-                return said
+                return _checked(said, task)
             if attempt.cancelled:
                 return None
             if isinstance(said, Delta):
@@ -157,6 +160,16 @@ def _pump(backend: Backend, task: Task, attempt: Attempt, publisher: Publisher) 
     if attempt.cancelled:
         return None
     raise BackendFailed(f"The model {task.model.name} broke off in its answer: ask again.")
+
+
+def _checked(done: Done, task: Task) -> Done:
+    """Return what a backend said last; a miscount fails this query and no more."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(done), Done)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise BackendFailed(
+            f"The model {task.model.name} miscounted ({error}): tell the sysop."
+        ) from None
 
 
 def _ended(task: Task, attempt: Attempt, publisher: Publisher, done: Done | None) -> Outcome:

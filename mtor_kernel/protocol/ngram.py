@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from mtor_kernel.protocol.account import Charge, Count
+from mtor_kernel.protocol.account import Charge, Count, Usage
 from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.identity import Role, UserName
 from mtor_kernel.protocol.query import Key, ModelName, Part, Query, QueryId, Text
@@ -301,6 +301,28 @@ class WorkerProgress(_Strict, tag="progress"):
     preview: Preview = b""
 
 
+class WorkerOutcome(_Strict, tag="outcome"):
+    """How an attempt ended; comes after its last chunk, on the connection that took all of them.
+
+    The answer itself is not in it: the realm has that if its stream ends at `next`. Where it does
+    not, where the link is down, or where this does not fit a frame, the realm waits for the result
+    of the Dask task, which says the same and brings the whole answer.
+    """
+
+    query: QueryId
+    attempt: AttemptNumber
+    epoch: int
+    #: Position after the last unit of the answer.
+    next: Count
+    usage: Usage = Usage()
+    finish_reason: str = "stop"
+    #: Whether it was told to stop, and did.
+    cancelled: bool = False
+    error: ErrorInfo | None = None
+    #: Whether another worker, or a later try, may do better.
+    retryable: bool = False
+
+
 class Health(_Strict, tag="health"):
     """What it serves has changed: loaded, unloaded, fallen ill, got well."""
 
@@ -358,7 +380,7 @@ RealmNGram = (
     | Notice
     | Error
 )
-WorkerNGram = WorkerHello | Beat | WorkerChunk | WorkerProgress | Health | Bye
+WorkerNGram = WorkerHello | Beat | WorkerChunk | WorkerProgress | WorkerOutcome | Health | Bye
 LinkNGram = Stop | Load | Unload | Drain
 
 #: The events of one query, as a stream yields them.

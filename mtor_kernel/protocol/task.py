@@ -24,7 +24,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Exactly one of three: an answer (``error`` is ``None``, ``cancelled`` false), a cancel, or an
     error. `parts` is everything that was published, whole: the realm completes from it a stream
-    whose last chunks have not come through yet.
+    whose last chunks have not come through. They are left out where the realm has all of it, in an
+    outcome that came by the link (:class:`~mtor_kernel.protocol.ngram.WorkerOutcome`).
     """
 
     attempt: AttemptRef

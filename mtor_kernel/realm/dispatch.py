@@ -198,10 +198,10 @@ class Dispatcher:
         if isinstance(verdict, Lost | Unheeded):
             self.workers.stop(attempt)
             self.workers.abandon(attempt)
+            if self.tasks is not None:
+                self.tasks.drop(attempt)
         else:
             self.workers.release(attempt)
-        if self.tasks is not None:
-            self.tasks.drop(attempt)
         self._count(attempt.place.ticket.user, -1)
         self._changed.set()
         try:

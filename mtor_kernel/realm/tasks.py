@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: How long the link may take to tell the outcome of a task that Dask says is over.
+TELL_SECONDS = 0.05
 #: How long messages to the scheduler are gathered.
 SEND_SECONDS = 0.001
 #: How long a scheduler may take to answer before it is asked again, perhaps at a new address.
@@ -52,7 +54,7 @@ class Tasks:
         self._security = security
         self._plugin = plugin
         self._client: Client | None = None
-        #: Who waits for each task's result, by the task's key. It holds the only reference to the
+        #: Who waits for the end of each task, by the task's key. It holds the only reference to the
         #: Dask future: ending it releases the task.
         self._collecting: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -120,17 +122,31 @@ class Tasks:
                 attempt.decide(Lost(f"the scheduler took nothing: {type(error).__name__}"))
             return
         for attempt, future in zip(attempts, futures, strict=True):
-            self._collecting[_key(attempt)] = asyncio.create_task(self._collect(attempt, future))
+            key = _key(attempt)
+            self._collecting[key] = asyncio.create_task(self._collect(attempt, future), name=key)
+            self._collecting[key].add_done_callback(self._collected)
 
     def drop(self, attempt: Attempt) -> None:
-        """Forget the task: where it still runs, Dask releases it, and its worker is told."""
-        collecting = self._collecting.pop(_key(attempt), None)
+        """Forget the task of an attempt that was given up: Dask releases it, its worker is told.
+
+        A task whose outcome came by the link is not dropped: to release it before it is over, a
+        moment later, would be to cancel it. It goes by itself.
+        """
+        collecting = self._collecting.get(_key(attempt))
         if collecting is not None:
             collecting.cancel()
 
+    def _collected(self, collecting: asyncio.Task[None]) -> None:
+        del self._collecting[collecting.get_name()]
+
     async def _collect(self, attempt: Attempt, future: Future[bytes]) -> None:
+        """Wait until the task is over, and fetch its result if the link has not told of it."""
         try:
-            outcome = _outcome.decode(await future)
+            await future.exception()  # the end of the task, whatever it was; fetches nothing
+            if not attempt.verdict.done():
+                await asyncio.wait([attempt.verdict], timeout=TELL_SECONDS)
+            if not attempt.verdict.done():
+                attempt.decide(_outcome.decode(await future))
         except asyncio.CancelledError:
             # Dask's own error of a cancelled future is one of these too.
             if not future.cancelled():
@@ -139,8 +155,6 @@ class Tasks:
         except Exception as error:  # noqa: BLE001 whatever a dying cluster raises, it is over
             log.warning("task %s came to nothing: %r", _key(attempt), error)
             attempt.decide(Lost("its worker died"))
-        else:
-            attempt.decide(outcome)
 
     async def _connect(self) -> None:
         from distributed import Client  # half a second, and only who runs a realm needs it

@@ -1,8 +1,8 @@
 """Who serves: the workers that are linked, what each can do, and whether it is well.
 
 A worker dials in by the link (`gateway/link.py`), says hello, beats every few seconds, and sends
-its chunks. Everything it says names the attempt it is about; what does not match the current
-attempt of a query is dropped, and the worker is told to stop working on it.
+its chunks and how each attempt ended. Everything it says names the attempt it is about; what does
+not match the current attempt of a query is dropped, and the worker is told to stop working on it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from mtor_kernel.protocol.ngram import (
     WorkerChunk,
     WorkerHello,
     WorkerNGram,
+    WorkerOutcome,
     WorkerProgress,
 )
+from mtor_kernel.protocol.task import Outcome
 from mtor_kernel.protocol.views import ServedInfo, WorkerInfo
 from mtor_kernel.realm.attempts import Attempt, Lost
 
@@ -274,6 +276,8 @@ class Link:
                 self._chunk(said, now)
             case Beat():
                 self._beat(said, now)
+            case WorkerOutcome():
+                self._outcome(said, now)
             case WorkerProgress():
                 self._progress(said, now)
             case Health():
@@ -313,6 +317,21 @@ class Link:
         skip = attempt.stream.length - said.seq
         if skip < len(said.text) + (said.part is not None):
             attempt.stream.add(said.text[skip:], said.part)
+
+    def _outcome(self, said: WorkerOutcome, now: float) -> None:
+        attempt = self._attempt(said.query, said.attempt, said.epoch, now)
+        if attempt is None or said.next != attempt.stream.length:
+            return  # stale; or chunks are missing, and the task's result brings them
+        attempt.decide(
+            Outcome(
+                attempt.ref,
+                usage=said.usage,
+                finish_reason=said.finish_reason,
+                cancelled=said.cancelled,
+                error=said.error,
+                retryable=said.retryable,
+            )
+        )
 
     def _progress(self, said: WorkerProgress, now: float) -> None:
         attempt = self._attempt(said.query, said.attempt, said.epoch, now)

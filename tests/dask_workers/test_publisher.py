@@ -10,8 +10,9 @@ import pytest
 from dask_workers.alarm import Alarm
 from dask_workers.publisher import CHUNK_CHARACTERS, Publisher
 from mtor_kernel.protocol.backend import Delta
-from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, units
+from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, WorkerOutcome, units
 from mtor_kernel.protocol.query import Data, Text
+from mtor_kernel.protocol.task import Outcome
 
 REF = AttemptRef("a" * 32, 1, 1)
 
@@ -22,11 +23,16 @@ class Tape:
     def __init__(self) -> None:
         self.connection = 1
         self.sent: list[tuple[int, WorkerChunk]] = []
+        #: Outcomes, with the number of chunks that went before.
+        self.ended: list[tuple[int, WorkerOutcome]] = []
         self.news = threading.Condition()
 
     def send(self, ngram: WorkerNGram, connection: int) -> bool:
         if connection != self.connection or not connection:
             return False
+        if isinstance(ngram, WorkerOutcome):
+            self.ended.append((len(self.sent), ngram))
+            return True
         assert isinstance(ngram, WorkerChunk)
         with self.news:
             self.sent.append((connection, ngram))
@@ -136,3 +142,39 @@ def test_a_part_that_no_frame_can_hold_is_left_to_the_outcome(
     publisher.flush()
     assert [chunk.text for _, chunk in tape.sent] == ["before"]
     assert publisher.parts() == (Text("before"), huge, Text("after"))
+
+
+def test_the_outcome_follows_the_last_chunk_and_names_its_end(
+    publisher: Publisher, tape: Tape
+) -> None:
+    publisher.publish(Delta("one "))
+    publisher.publish(Delta("two", Data([1])))
+    publisher.finish(Outcome(REF, publisher.parts(), finish_reason="length"))
+    ((chunks, told),) = tape.ended
+    assert chunks == len(tape.sent)
+    assert (told.next, told.finish_reason) == (len("one two") + 1, "length")
+
+
+def test_an_outcome_without_an_answer_is_told_too(publisher: Publisher, tape: Tape) -> None:
+    publisher.finish(Outcome(REF, cancelled=True))
+    assert [(told.next, told.cancelled) for _, told in tape.ended] == [(0, True)]
+
+
+def test_a_new_connection_hears_the_whole_answer_before_the_outcome(
+    publisher: Publisher, tape: Tape
+) -> None:
+    publisher.publish(Delta("one "))
+    tape.connection = 2
+    publisher.finish(Outcome(REF, publisher.parts()))
+    assert [chunk.seq for connection, chunk in tape.sent if connection == 2] == [0]
+    assert [chunks for chunks, _ in tape.ended] == [2]
+
+
+@pytest.mark.parametrize("connection", [0, 1])
+def test_the_outcome_of_what_the_link_did_not_take_is_left_to_dask(
+    publisher: Publisher, tape: Tape, connection: int
+) -> None:
+    tape.connection = connection
+    publisher.publish(Delta("", Data("x" * 300_000)))
+    publisher.finish(Outcome(REF, publisher.parts()))
+    assert not tape.ended

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from dask_workers.discovery import Found
 from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry, parse_key, run_query, task_key
+from mtor_kernel.protocol.account import Usage
+from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import Malformed
-from mtor_kernel.protocol.ngram import Stop, WorkerChunk, WorkerHello
-from mtor_kernel.protocol.query import Text
+from mtor_kernel.protocol.ngram import Stop, WorkerChunk, WorkerHello, WorkerOutcome
+from mtor_kernel.protocol.query import Modality, Query, Text
 from mtor_kernel.protocol.task import Outcome
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
 from tests.dask_workers.samples import echo, new_query_id, task
@@ -32,6 +36,51 @@ def test_an_answer_without_any_link_is_whole(make_worker: MakeWorker) -> None:
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (3, 3)
     assert outcome.error is None
     assert not outcome.cancelled
+
+
+class Miscounting:
+    """A backend that says less than nothing, as one with a bug may."""
+
+    modalities: ClassVar = frozenset({Modality.CHAT})
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def missing(self) -> str:
+        return ""
+
+    def load(self) -> None:
+        """There is nothing to load."""
+
+    def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
+        yield Delta("so far")
+        yield Done(Usage(output_tokens=-1))
+
+    def unload(self) -> None:
+        """There is nothing to unload."""
+
+
+def test_a_backend_that_miscounts_fails_its_query_only(make_worker: MakeWorker) -> None:
+    spec = echo()
+    worker = make_worker()
+    worker.serve([Found(spec, Miscounting(spec), "")])
+    outcome = decode(encode(carry(task(spec), worker)), Outcome)
+    assert outcome.error is not None
+    assert outcome.error.code == "backend_failed"
+    assert "miscounted" in outcome.error.message
+
+
+def test_what_became_of_an_attempt_is_told_by_the_link_after_its_answer(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    spec = echo(chunks=3)
+    worker = make_worker(spec)
+    worker.connect(gateway.url, TOKEN)
+    gateway.wait_for(WorkerHello)
+    outcome = carry(task(spec, "a b c"), worker)
+    (told,) = gateway.wait_for(WorkerOutcome)
+    assert told.next == len("a b c ") == len(gateway.text_of(told.query))
+    assert (told.usage, told.error, told.cancelled) == (outcome.usage, None, False)
 
 
 def test_the_time_it_took_is_measured(make_worker: MakeWorker) -> None:

@@ -13,6 +13,7 @@ from tornado.websocket import WebSocketClientConnection
 
 from mtor_kernel.gateway.link import MAX_MALFORMED, MAX_UNREAD
 from mtor_kernel.gateway.shared import Limits
+from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
 from mtor_kernel.protocol.errors import NotFound
 from mtor_kernel.protocol.ngram import (
@@ -25,6 +26,7 @@ from mtor_kernel.protocol.ngram import (
     WorkerChunk,
     WorkerHello,
     WorkerNGram,
+    WorkerOutcome,
 )
 from mtor_kernel.protocol.views import WorkerInfo
 from tests.gateway.helpers import ANN, BAD, SOON, Door, asking, dial, open_door
@@ -178,6 +180,50 @@ async def test_chunks_of_an_attempt_that_it_does_not_run_change_nothing(door: Do
         for attempt, of in ((1, epoch - 1), (2, epoch), (1, epoch + 1)):
             await worker.say(WorkerChunk(query, attempt, of, 0, "lies"))
         assert "lies" not in (await http.get(f"api/queries/{query}/events")).text
+    await worker.leave()
+
+
+async def test_outcomes_of_an_attempt_that_it_does_not_run_change_nothing(door: Door) -> None:
+    """One that nobody runs, one that a worker of the realm's own runs, and one that has ended."""
+    worker = await link(door)
+    epoch = door.small.realm.epoch
+    async with door.http() as http, asyncio.timeout(SOON):
+        body = asking("hello there", "slow")
+        query = (await http.post("api/queries", json=body)).json()["query"]
+        while not (attempt := door.small.realm._dispatcher.current(query)) or not attempt.worker:
+            await asyncio.sleep(0.005)
+        length = attempt.stream.length
+        for number, of in ((1, epoch - 1), (2, epoch), (1, epoch + 1), (1, epoch)):
+            await worker.say(WorkerOutcome(query, number, of, length))
+        answered = (await http.get(f"api/queries/{query}/events")).text
+        assert answered.count("event: settled") == 1
+        for _ in range(2):
+            await worker.say(WorkerOutcome(query, 1, epoch, length, cancelled=True))
+        await worker.beats(4321)
+        assert (await http.get(f"api/queries/{query}")).json()["stage"] == "settled"
+    await worker.leave()
+
+
+async def test_an_outcome_counts_once_the_whole_answer_is_there(door: Door) -> None:
+    worker = await link(door)
+    epoch = door.small.realm.epoch
+    async with door.http() as http, asyncio.timeout(SOON):
+        query = (await http.post("api/queries", json=asking("x", "stuck"))).json()["query"]
+        while not (attempt := door.small.realm._dispatcher.current(query)):
+            await asyncio.sleep(0.005)
+        await worker.say(WorkerChunk(query, 1, epoch, 0, "the whole"))
+        end = len("the whole answer")
+        await worker.say(WorkerOutcome(query, 1, epoch, end))
+        await worker.beats(1234)
+        assert not attempt.verdict.done()
+        await worker.say(WorkerChunk(query, 1, epoch, 9, " answer"))
+        await worker.say(WorkerOutcome(query, 1, epoch, end, Usage(output_tokens=3)))
+        await worker.say(WorkerOutcome(query, 1, epoch, end, cancelled=True))
+        told = (await http.get(f"api/queries/{query}/events")).text
+        assert "event: settled" in told
+        info = (await http.get(f"api/queries/{query}")).json()
+    assert info["answer"]["parts"] == [{"type": "text", "text": "the whole answer"}]
+    assert info["charge"]["usage"] == {"output_tokens": 3}
     await worker.leave()
 
 

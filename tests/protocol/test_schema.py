@@ -52,6 +52,8 @@ EXAMPLES: dict[str, list[msgspec.Struct]] = {
         ngram.Beat((ATTEMPT,), 1 << 30, 99.5),
         ngram.WorkerChunk(ID, 1, 3, 0, "words"),
         ngram.WorkerProgress(ID, 1, 3, 0.25, "a quarter"),
+        ngram.WorkerOutcome(ID, 1, 3, 5, Usage(output_tokens=2)),
+        ngram.WorkerOutcome(ID, 1, 3, 0, error=REFUSAL, retryable=True),
         ngram.Health((ngram.Served("smollm2", 1, trouble="no memory"),)),
         ngram.Bye("going home"),
     ],

@@ -166,6 +166,18 @@ async def test_a_cancelled_query_stays_cancelled_however_often_one_says_so(
 
 
 @pytest.mark.asyncio
+async def test_an_attempt_whose_link_was_cut_ends_by_the_result_of_its_task(
+    small: SmallRealm, ann: RealmClient
+) -> None:
+    running = await ann.submit(Query.ask("one two three", "slow"))
+    await until(running, Chunk)
+    small.workers[0].mtor.disconnect(None)  # type: ignore[attr-defined]
+    reply = await running.answer()
+    assert (reply.attempts, reply.finish_reason) == (1, "stop")
+    assert reply.text.split()[:3] == ["one", "two", "three"]
+
+
+@pytest.mark.asyncio
 async def test_a_query_expires_while_it_runs(ann: RealmClient) -> None:
     with pytest.raises(Expired):
         await ann.ask("for ever", model="stuck", ttl_seconds=1)
