@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +18,9 @@ import msgspec
 
 from mtor_kernel.client.connection import Connection
 from mtor_kernel.client.http import Http, segment
-from mtor_kernel.client.question import checked, question
+from mtor_kernel.client.media import Media
+from mtor_kernel.client.modalities import Modalities
+from mtor_kernel.client.question import checked
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.running import Running
 from mtor_kernel.client.whereabouts import Whereabouts
@@ -28,6 +32,8 @@ from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, Worke
 
 #: Sysop's actions that change nothing.
 LOOKING = frozenset({"people", "audit"})
+#: How long a blob is taken to lie where it was sent, in seconds. A realm keeps it for much longer.
+KEPT_SECONDS = 3600.0
 #: How long a client tries to reach a realm that is gone, in seconds.
 GIVE_UP_SECONDS = 60.0
 
@@ -40,7 +46,7 @@ class Quote(msgspec.Struct, frozen=True):
     eta_seconds: float | None = None
 
 
-class RealmClient:
+class RealmClient(Modalities):
     """A realm's asynchronous face, for one event loop.
 
     Promises: one WebSocket, opened on first need, that comes back by itself; a query that is
@@ -77,6 +83,8 @@ class RealmClient:
         self._whereabouts = Whereabouts(known, find)
         self._http = Http(self._whereabouts, ca)
         self._connection = Connection(self._whereabouts, ca, give_up_seconds)
+        #: Until when each blob that was sent is taken to lie where it was sent to.
+        self._sent: dict[tuple[Address, str, str], float] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,21 +123,21 @@ class RealmClient:
     async def ask(
         self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any
     ) -> Reply:
-        """Ask and wait for the answer; `how` goes to :func:`question`. Raises as `answer` does."""
-        async with await self.submit(question(prompt, model, **how), key) as running:
+        """Ask and wait for the answer; `how` goes to :meth:`prepare`. Raises as `answer` does."""
+        async with await self.submit(await self.prepare(prompt, model, **how), key) as running:
             return await running.answer()
 
     async def stream(
         self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any
     ) -> AsyncGenerator[str, None]:
-        """Ask and yield the words of the answer as they come; `how` goes to :func:`question`.
+        """Ask and yield the words of the answer as they come; `how` goes to :meth:`prepare`.
 
         What was yielded can't be taken back: if an attempt is lost after it has said something,
         this raises :class:`WorkerLost`. Who can start afresh reads ``submit(…).events()``.
         """
         said = False
         async with (
-            await self.submit(question(prompt, model, **how), key) as running,
+            await self.submit(await self.prepare(prompt, model, **how), key) as running,
             aclosing(running.events()) as events,
         ):
             async for event in events:
@@ -190,15 +198,26 @@ class RealmClient:
 
     # Blobs.
 
-    async def upload(self, content: bytes | str | Path, mime: str = "") -> str:
-        """Keep bytes, or the file at a path, at the realm and return the blob's id."""
-        if isinstance(content, bytes):
+    async def upload(self, content: bytes | str | Path | Media, mime: str = "") -> str:
+        """Keep bytes, or the file at a path, at the realm and return the blob's id.
+
+        What this client has sent of late is not sent again.
+        """
+        if isinstance(content, Media):
+            data, mime = content.content, mime or content.mime
+        elif isinstance(content, bytes):
             data = content
         else:
             data = await asyncio.to_thread(Path(content).read_bytes)
             mime = mime or mimetypes.guess_type(content)[0] or ""
-        headers = {"Content-Type": mime or "application/octet-stream"}
+        mime = mime or "application/octet-stream"
+        now, sent = time.monotonic(), (await self.address(), sha256(data).hexdigest(), mime)
+        if self._sent.get(sent, now) > now:
+            return sent[1]
+        headers = {"Content-Type": mime}
         response = await self._http.fetch("POST", "api/blobs", body=data, headers=headers)
+        self._sent = {one: until for one, until in self._sent.items() if until > now}
+        self._sent[sent] = now + KEPT_SECONDS
         return str(self._http.decode(response.body, dict[str, Any])["id"])
 
     async def download(self, blob: str) -> bytes:

@@ -40,7 +40,7 @@ def question(
     Parameters
     ----------
     prompt
-        What to ask. It comes last, after `messages`.
+        What to ask. It comes last, after `messages`; with `parts` it may be empty.
     model
         A model, an alias or a fallback chain.
     system
@@ -59,7 +59,8 @@ def question(
     """
     turns = [Message("system", (Text(system),))] if system else []
     turns += [_turn(given) for given in messages or ()]
-    turns.append(Message("user", (Text(prompt), *parts)))
+    words = () if parts and not prompt else (Text(prompt),)
+    turns.append(Message("user", (*words, *parts)))
     made = Query(
         tuple(turns), model, make_options(options), Priority(priority), ttl_seconds=ttl_seconds
     )

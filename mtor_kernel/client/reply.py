@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mtor_kernel.protocol.account import Charge, show_credits
-from mtor_kernel.protocol.query import Part
+from mtor_kernel.protocol.query import Data, Part
 
 #: How much of the answer a short form shows, in characters.
 SHOWN_CHARACTERS = 60
@@ -35,6 +35,11 @@ class Reply(msgspec.Struct, frozen=True):
     query: str
     #: How many tries it took.
     attempts: int
+
+    @property
+    def data(self) -> list[Any]:
+        """What it found, as values: boxes, segments, vectors, an API's JSON."""
+        return [part.value for part in self.parts if isinstance(part, Data)]
 
     def __str__(self) -> str:
         return self.text

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from mtor_kernel.client.aio import GIVE_UP_SECONDS, Quote, RealmClient
 from mtor_kernel.client.loop import LoopThread
+from mtor_kernel.client.media import Kind, Media
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.running import CONFIRM_SECONDS, Running
+from mtor_kernel.client.sync_modalities import PlainModalities, ready
 from mtor_kernel.locate import Address, find_or_start
 from mtor_kernel.protocol.ngram import Notice, QueryEvent, RealmState
 from mtor_kernel.protocol.query import Query
@@ -37,7 +40,7 @@ def connect(url: str | None = None, token: str | None = None, *, ca: str | None 
     return realm
 
 
-class Realm:
+class Realm(PlainModalities):
     """A realm's plain face. Every call waits; interrupting one cancels what it waited for.
 
     It keeps an event loop in a thread of its own, so it works where a loop is running, as in a
@@ -103,16 +106,36 @@ class Realm:
             raise
         return RunningQuery(self, self._loop, admitted[0])
 
-    def ask(self, prompt: str, model: str = "chat", **how: Any) -> Reply:
-        """Ask and wait for the answer; `how` is that of :meth:`RealmClient.ask`."""
-        return self._loop.call(self._client.ask, prompt, model, **how)
+    def prepare(
+        self,
+        prompt: str,
+        model: str = "chat",
+        *,
+        attach: Sequence[Any] = (),
+        kind: Kind | None = None,
+        **how: Any,
+    ) -> Query:
+        """Return the query for a prompt; pictures and sounds are sent to the realm now."""
+        made = ready(attach, kind)
+        return self._loop.call(self._client.prepare, prompt, model, attach=made, **how)
 
-    def stream(self, prompt: str, model: str = "chat", **how: Any) -> Iterator[str]:
+    def ask(
+        self, prompt: str, model: str = "chat", *, attach: Sequence[Any] = (), **how: Any
+    ) -> Reply:
+        """Ask and wait for the answer; `how` is that of :meth:`RealmClient.ask`."""
+        made = ready(attach, None)
+        return self._loop.call(self._client.ask, prompt, model, attach=made, **how)
+
+    def stream(
+        self, prompt: str, model: str = "chat", *, attach: Sequence[Any] = (), **how: Any
+    ) -> Iterator[str]:
         """Ask and yield the words as they come; `how` is that of :meth:`RealmClient.stream`.
 
         Leaving the loop early cancels the query.
         """
-        yield from _drawn(self._loop, lambda: self._client.stream(prompt, model, **how))
+        made = ready(attach, None)
+        stream = partial(self._client.stream, prompt, model, attach=made, **how)
+        yield from _drawn(self._loop, stream)
 
     def watch(self) -> Iterator[RealmState | Notice]:
         """Yield how the realm stands, and what the sysop says, as it changes."""
@@ -154,7 +177,7 @@ class Realm:
         """Stop one of one's own queries. One that has ended stays as it is."""
         self._loop.call(self._client.cancel, id)
 
-    def upload(self, content: bytes | str | Path, mime: str = "") -> str:
+    def upload(self, content: bytes | str | Path | Media, mime: str = "") -> str:
         """Keep bytes, or the file at a path, at the realm and return the blob's id."""
         return self._loop.call(self._client.upload, content, mime)
 

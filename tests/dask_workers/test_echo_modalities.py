@@ -30,7 +30,7 @@ from mtor_kernel.protocol.query import (
     Query,
     Text,
 )
-from tests.dask_workers.blobs_double import BlobsDouble
+from tests.dask_workers.context_double import Desk
 
 Said = list[Delta | Step | Done]
 
@@ -38,13 +38,13 @@ Said = list[Delta | Step | Done]
 def ask(
     modality: Modality,
     *parts: Part,
-    context: BlobsDouble | None = None,
+    context: Desk | None = None,
     options: Options | None = None,
     **settings: Any,
 ) -> Said:
     spec = ModelSpec("echo", modality, "echo", RateCard(free=True), settings=settings)
     query = Query((Message("user", parts),), "echo", options or Options())
-    return list(EchoBackend(spec).stream(query, context or BlobsDouble()))
+    return list(EchoBackend(spec).stream(query, context or Desk()))
 
 
 def words(said: Said) -> str:
@@ -68,7 +68,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (60, 40)) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_vision_says_how_large_what_it_was_sent_is(kind: str) -> None:
-    context = BlobsDouble()
+    context = Desk()
     blob = context.write_blob(picture(kind), f"image/{kind.lower()}")
     said = ask(Modality.VISION, Text("What is it?"), Image(blob), context=context)
     assert words(said) == "I was sent 1 picture: 60×40 (image/png). You asked: What is it?"
@@ -79,7 +79,7 @@ def test_vision_says_how_large_what_it_was_sent_is(kind: str) -> None:
 
 
 def test_vision_refuses_what_is_no_picture() -> None:
-    context = BlobsDouble()
+    context = Desk()
     blob = context.write_blob(b"not a picture", "image/png")
     with pytest.raises(BadInput, match="no picture"):
         ask(Modality.VISION, Text("?"), Image(blob), context=context)
@@ -100,7 +100,7 @@ def test_a_picture_that_breaks_off_has_no_size_or_its_own(cut: int) -> None:
 
 
 def test_a_picture_is_drawn_in_steps_with_previews() -> None:
-    context = BlobsDouble()
+    context = Desk()
     options = Options(width=200, height=100, steps=5)
     *steps, drawn, done = ask(Modality.IMAGE, Text("a heart"), context=context, options=options)
     assert [one.fraction for one in steps if isinstance(one, Step)] == [0.2, 0.4, 0.6, 0.8]
@@ -116,7 +116,7 @@ def test_a_picture_is_drawn_in_steps_with_previews() -> None:
 
 
 def test_a_picture_depends_on_prompt_seed_and_given_picture_and_on_nothing_else() -> None:
-    context = BlobsDouble()
+    context = Desk()
     given = Image(context.write_blob(picture(), "image/png"))
     drawn = [
         parts(ask(Modality.IMAGE, *asked, context=context, options=options))
@@ -148,7 +148,7 @@ def test_the_largest_picture_is_drawn_too() -> None:
 
 
 def test_speech_is_one_sound_a_sentence_all_alike() -> None:
-    context = BlobsDouble()
+    context = Desk()
     said = ask(Modality.SPEECH, Text("Hello there. Who are you?\nBye"), context=context)
     sounds = parts(said)
     assert len(sounds) == 3
@@ -171,7 +171,7 @@ def test_faster_speech_is_shorter() -> None:
 
 
 def test_transcription_says_how_long_it_heard_and_where_there_was_sound() -> None:
-    context = BlobsDouble()
+    context = Desk()
     content, milliseconds = spoken("tone " * 12)
     blob = context.write_blob(content, "audio/wav")
     said = ask(Modality.TRANSCRIPTION, Audio(blob), context=context, options=Options(language="de"))
@@ -200,7 +200,7 @@ def test_silence_is_told_from_sound_and_a_strange_form_is_guessed() -> None:
 
 
 def test_transcription_of_nothing_is_refused() -> None:
-    context = BlobsDouble()
+    context = Desk()
     with pytest.raises(BadInput, match="empty"):
         ask(Modality.TRANSCRIPTION, Audio(context.write_blob(b"", "audio/wav")), context=context)
     with pytest.raises(BadInput, match="no recording"):
@@ -231,7 +231,7 @@ def test_an_api_says_its_parameters_back() -> None:
 
 @pytest.mark.parametrize("modality", list(Modality))
 def test_a_cancel_ends_the_wait_for_the_next_piece(modality: Modality) -> None:
-    context = BlobsDouble()
+    context = Desk()
     blob = context.write_blob(picture(), "image/png")
     sound = context.write_blob(spoken("one two")[0], "audio/wav")
     told: Said = []
@@ -249,7 +249,7 @@ def test_a_cancel_ends_the_wait_for_the_next_piece(modality: Modality) -> None:
 
 @pytest.mark.parametrize("modality", list(Modality))
 def test_faults_are_to_be_had_in_every_modality(modality: Modality) -> None:
-    context = BlobsDouble()
+    context = Desk()
     blob = context.write_blob(picture(), "image/png")
     sound = context.write_blob(spoken("one two")[0], "audio/wav")
     with pytest.raises(RuntimeError, match="told to fail"):
