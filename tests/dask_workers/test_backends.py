@@ -82,6 +82,8 @@ def said_by(
     **options: object,
 ) -> Said:
     context = context or ContextDouble()
+    if case.is_language_model:
+        options = {"max_tokens": 40, **options}
     return list(backend.stream(case.query(prompt, context, **options), context))
 
 
@@ -203,7 +205,9 @@ def test_it_answers_in_pieces_and_tells_their_tokens(stand: Stand) -> None:
     assert done.usage.input_tokens >= 4
     assert 1 <= done.usage.output_tokens <= 8
     told = sum(piece.tokens for piece in pieces if isinstance(piece, Delta))
-    assert told == pytest.approx(done.usage.output_tokens, abs=1)
+    # A service tells the figures at the end; until then the backend guesses.
+    near = done.usage.output_tokens if stand.case.service else 1
+    assert told == pytest.approx(done.usage.output_tokens, abs=near)
 
 
 @LANGUAGE_MODELS

@@ -8,7 +8,7 @@ import queue
 import socket
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.message import Message as Headers
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
             told = service.error(fault.status, f"it is not well ({credential} from {self.path})")
             self._send(Reply([json.dumps(told).encode()], status=fault.status), fault.headers)
         elif fault.malformed:
-            self._send(service.reply(asked), {}, lambda piece: piece.replace(b"{", b"<", 1))
+            self._send(service.reply(asked), {}, _malform)
         elif fault.silent_after is not None or fault.broken_after is not None:
             self._go_wrong(service, asked, fault)
         else:
@@ -193,29 +193,33 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
     def _go_wrong(self, service: Service, asked: Asked, fault: Fault) -> None:
-        after = fault.silent_after if fault.silent_after is not None else fault.broken_after
-        assert after is not None
-        if after:
-            reply = service.reply(asked)
-            self._begin(reply, {})
-            for piece in _first(reply.pieces, after):
-                self._piece(piece)
         self.close_connection = True
-        if fault.broken_after is not None:
-            reset = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-            self.connection.close()
-        else:
-            with contextlib.suppress(OSError):
-                while self.connection.recv(1024):
-                    pass
-            service.hung_up.put(asked)
+        try:
+            after = fault.broken_after if fault.silent_after is None else fault.silent_after
+            self._say_some(service, asked, after or 0)
+            if fault.broken_after is not None:
+                reset = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                self.connection.close()
+                return
+            while self.connection.recv(1024):
+                pass
+        except OSError:
+            pass  # the other side did not even listen so far
+        service.hung_up.put(asked)
+
+    def _say_some(self, service: Service, asked: Asked, count: int) -> None:
+        """Say `count` pieces of the answer; of one that is of one piece, half of it."""
+        if not count:
+            return
+        reply = service.reply(asked)
+        self._begin(reply, {})
+        whole = list(reply.pieces)
+        half = whole[0][: len(whole[0]) // 2]
+        for piece in whole[:count] if len(whole) > 1 else [half]:
+            self._piece(piece)
 
 
-def _first(pieces: Iterable[bytes], count: int) -> Iterator[bytes]:
-    """Yield `count` pieces; of a reply that has one, half of it."""
-    whole = list(pieces)
-    if len(whole) == 1:
-        yield whole[0][: len(whole[0]) // 2]
-    else:
-        yield from whole[:count]
+def _malform(piece: bytes) -> bytes:
+    """Take the sense out of JSON, and out of anything else."""
+    return piece.replace(b"{", b"<", 1) if b"{" in piece else b"<html>It works!</html>"

@@ -1,0 +1,326 @@
+"""What backends have in common that talk to a service: a call that can be cancelled, its errors.
+
+Whatever goes wrong at a service is a :class:`BackendFailed`: it counts against the model, and the
+next of a chain may answer. Only what the service calls a bad request is the user's to change.
+No message holds a key, an address or a path, whatever the service said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mtor_kernel.protocol.backend import Context, ModelSpec
+from mtor_kernel.protocol.errors import BackendFailed, BadInput, RealmError, TooLarge
+from mtor_kernel.protocol.query import Options, Query
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+#: The longest wait that is believed of a service.
+MAX_RETRY_SECONDS = 86_400.0
+#: What is shown of a service's own words.
+SHOWN_CHARACTERS = 300
+
+_TOO_LONG = re.compile(
+    r"context[ _](length|window|size)|maximum context|too (long|many tokens)|exceed_context", re.I
+)
+#: What may be secret in a sentence of somebody else: keys, URLs, paths, addresses.
+_SECRETS = re.compile(
+    r"(?i:bearer|basic)\s+\S+"
+    r"|\b(?:sk|hf|pk|key|token)[-_][\w-]{6,}\S*"
+    r"|\b[a-zA-Z][\w+.-]*://\S+"
+    r"|(?<![\w/])(?:~|[A-Za-z]:)?[/\\][\w.@~-]+(?:[/\\][\w.@~%-]+)*"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?"
+)
+_BAD_REQUESTS = frozenset({400, 409, 415, 422})
+_DENIALS = frozenset({401, 402, 403})
+_BUSY = frozenset({429, 503, 529})
+_here = threading.local()
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a service is, and how long it may take."""
+
+    #: What the service calls the model; empty: as the catalogue does.
+    model: str = ""
+    url: str = ""
+    #: Name of the environment variable of the worker that holds the key; empty: none is sent.
+    key_env: str = ""
+    connect_seconds: Seconds = 5.0
+    #: The longest silence.
+    timeout_seconds: Seconds = 120.0
+    data_dir: str = ""
+
+    def key(self) -> str:
+        """Return the key, from the worker's environment."""
+        return os.environ.get(self.key_env, "").strip() if self.key_env else ""
+
+    def missing(self, package: str, extra: str = "remote") -> str:
+        """Return why a service cannot be asked from here, as a sentence; empty if it can."""
+        import importlib.util
+
+        if package and importlib.util.find_spec(package) is None:
+            return f"The package {package} is not installed: pip install 'mtor-kernel[{extra}]'."
+        if self.key_env and not self.key():
+            return f"The variable {self.key_env} is not set in the worker's environment."
+        return ""
+
+
+class Call:
+    """One query's requests to a service. A cancel closes its sockets, also under a silence.
+
+    The service's client library must be made with :data:`HOOKS`, and be called within
+    :meth:`asking`.
+    """
+
+    def __init__(self, name: str, context: Context, settings: ServiceSettings) -> None:
+        self._name = name
+        self._settings = settings
+        self._guard = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._over = False
+        self._answered = False
+        self._refusal: RealmError | None = None
+        context.on_cancel(self.hang_up)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Have the requests that this thread sends within be this call's."""
+        _here.call = self
+        try:
+            yield
+        finally:
+            _here.call = None
+
+    def hang_up(self) -> None:
+        """Close the connections under whoever waits on them."""
+        with self._guard:
+            self._over = True
+            for one in self._sockets:
+                _shut(one)
+
+    def opened(self, connection: socket.socket) -> None:
+        """Take note of a connection, before anything is said on it."""
+        with self._guard:
+            # One of our own: a client that goes over to TLS takes the first apart.
+            self._sockets.append(connection.dup())
+            if self._over:
+                _shut(self._sockets[-1])
+
+    def answered(self, status: int, headers: Any, body: bytes | None) -> None:
+        """Take note of an answer's beginning; raise where it is a refusal."""
+        self._answered = True
+        if body is not None:
+            self._refusal = refusal(self._name, status, headers, body, self._settings)
+            raise self._refusal
+
+    def failure(self, error: BaseException) -> RealmError:
+        """Return what to raise for what a client library raised."""
+        if self._refusal is not None:
+            return self._refusal
+        chain = list(_chain(error))
+        for one in chain:
+            if isinstance(one, RealmError):
+                return one
+        kinds = " ".join(type(one).__name__ for one in chain)
+        if "ConnectTimeout" in kinds or "ConnectError" in kinds or _is_refused(chain):
+            return unreachable(self._name)
+        if "Timeout" in kinds:
+            return silent(self._name, self._settings.timeout_seconds)
+        if any(sign in kinds for sign in ("ReadError", "WriteError", "ProtocolError")):
+            return broken(self._name)
+        if not self._answered and isinstance(error, OSError):
+            return unreachable(self._name)
+        return garbled(self._name, type(error).__name__)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._guard:
+            sockets, self._sockets = self._sockets, []
+        for one in sockets:
+            one.close()
+
+
+@contextmanager
+def calling(spec: ModelSpec, context: Context, settings: ServiceSettings) -> Iterator[Call]:
+    """Give a call; whatever goes wrong within is raised as an error of the realm."""
+    call = Call(spec.name, context, settings)
+    try:
+        yield call
+    except RealmError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a library may raise anything, with keys in it
+        raise call.failure(error) from None
+    finally:
+        call.close()
+
+
+def on_request(request: Any) -> None:
+    """Have a cancel find the connection that a request of httpx is about to open."""
+    call: Call | None = getattr(_here, "call", None)
+    if call is None:
+        return
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "connect_unix_socket.complete")):
+            call.opened(info["return_value"].get_extra_info("socket"))
+
+    # Only a new connection is traced, so each request has one of its own.
+    request.headers["Connection"] = "close"
+    request.extensions["trace"] = trace
+
+
+def on_response(response: Any) -> None:
+    """Stop at an answer that is none; a redirect is one of these: it could lead anywhere."""
+    call: Call | None = getattr(_here, "call", None)
+    if call is not None:
+        refused = response.status_code >= 300
+        body = response.read() if refused else None
+        call.answered(response.status_code, response.headers, body)
+
+
+#: ``event_hooks`` of an httpx client, of whichever generation.
+HOOKS: dict[str, list[Any]] = {"request": [on_request], "response": [on_response]}
+
+
+def refusal(
+    name: str, status: int, headers: Any, body: bytes, settings: ServiceSettings
+) -> RealmError:
+    """Return the error for a status that is no answer."""
+    said = _said(body, settings)
+    if status == 413 or (status in _BAD_REQUESTS and _TOO_LONG.search(said)):
+        return TooLarge(f"This is too long for {name}: shorten it, or begin anew. It says: {said}.")
+    if status in _BAD_REQUESTS:
+        return BadInput(f"The service of {name} cannot take this query: {said}.")
+    if status in _DENIALS:
+        return BackendFailed(
+            f"The service of {name} refuses the realm's key (status {status}): tell the sysop.",
+            status=status,
+        )
+    wait = retry_after(headers)
+    if status in _BUSY:
+        when = f"in {wait:.0f} s" if wait else "later"
+        return BackendFailed(
+            f"The service of {name} has no room just now (status {status}): ask again {when}.",
+            retry_after_seconds=wait,
+            status=status,
+        )
+    if 300 <= status < 400:
+        return BackendFailed(
+            f"The service of {name} has moved (status {status}): the sysop must correct its URL.",
+            status=status,
+        )
+    if status == 404:
+        return BackendFailed(
+            f"The service of {name} does not have it (status 404): the sysop must look at the "
+            f"model's URL and name. It says: {said}.",
+            status=status,
+        )
+    return BackendFailed(
+        f"The service of {name} failed (status {status}): try again, or tell the sysop.",
+        retry_after_seconds=wait,
+        status=status,
+    )
+
+
+def unreachable(name: str) -> BackendFailed:
+    """Return the error for a service that does not answer the door."""
+    return BackendFailed(
+        f"The worker cannot reach the service of {name}: try again, or tell the sysop."
+    )
+
+
+def silent(name: str, seconds: float) -> BackendFailed:
+    """Return the error for a service that says nothing for too long."""
+    return BackendFailed(
+        f"The service of {name} said nothing for {seconds:g} s: try again, or tell the sysop."
+    )
+
+
+def broken(name: str) -> BackendFailed:
+    """Return the error for an answer that stops before its end."""
+    return BackendFailed(f"The service of {name} broke off in its answer: ask again.")
+
+
+def garbled(name: str, why: str) -> BackendFailed:
+    """Return the error for an answer that makes no sense."""
+    return BackendFailed(
+        f"The service of {name} answered what nobody can read ({why}): try again, or tell the "
+        "sysop."
+    )
+
+
+def retry_after(headers: Any) -> float | None:
+    """Return the seconds that a service asks for; ``None`` where it says nothing of use."""
+    said = str(headers.get("retry-after") or "").strip()
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return max(0.0, min(seconds, MAX_RETRY_SECONDS)) if seconds == seconds else None
+
+
+def scrub(text: str, *secrets: str) -> str:
+    """Return somebody else's sentence without what may be secret in it, and not too long."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "…")
+    clean = _SECRETS.sub("…", text)
+    return " ".join(clean.split())[:SHOWN_CHARACTERS].rstrip(". ")
+
+
+def options(query: Query, spec: ModelSpec) -> Options:
+    """Return the options that hold: the query's own, and behind them the catalogue's."""
+    given = query.options.given()
+    chosen = {name: getattr(query.options, name) for name in given}
+    held = msgspec.structs.replace(spec.defaults, **chosen)
+    limit = held.max_tokens or spec.default_max_tokens
+    return msgspec.structs.replace(held, max_tokens=min(limit, spec.max_output_tokens))
+
+
+def count_tokens(text: str) -> int:
+    """Estimate the tokens of a text, at four characters each."""
+    return max(1, -(-len(text) // 4))
+
+
+def _said(body: bytes, settings: ServiceSettings) -> str:
+    """Return the sentence in an error's body, clean."""
+    text = body[:20_000].decode("utf-8", "replace")
+    with suppress(ValueError):
+        told = msgspec.json.decode(body)
+        for name in ("error", "detail", "message"):
+            while isinstance(told, dict) and name in told:
+                told = told[name]
+        text = told if isinstance(told, str) else str(told)
+    return scrub(text, settings.key()) or "it does not say why"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _is_refused(chain: list[BaseException]) -> bool:
+    return any(isinstance(one, ConnectionRefusedError | socket.gaierror) for one in chain)
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
