@@ -6,15 +6,21 @@ that nobody needs here. Nothing is fetched unless somebody asks for it by name.
 
 from __future__ import annotations
 
-from dask_workers.weights.bundles import BUNDLES, Bundle, WeightsError
+from dask_workers.weights.bundle import Bundle, File, Hosted, WeightsError
+from dask_workers.weights.bundles import BUNDLES
+from dask_workers.weights.entries import enter, spec_of
 from dask_workers.weights.shelf import default_data_dir, find, find_file, pull
 
 __all__ = [
     "BUNDLES",
     "Bundle",
+    "File",
+    "Hosted",
     "WeightsError",
     "default_data_dir",
+    "enter",
     "find",
     "find_file",
     "pull",
+    "spec_of",
 ]

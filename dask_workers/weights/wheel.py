@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from dask_workers.weights.bundles import Member, WeightsError, Wheel
+from dask_workers.weights.bundle import Member, WeightsError, Wheel
 
 #: What pip says when it cannot reach its index.
 _NO_NETWORK = (

@@ -75,9 +75,10 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 def _models(path: Path | None) -> Iterator[Finding]:
     from dask_workers.discovery import discover
+    from mtor_kernel.locate import data_dir
     from mtor_kernel.realm.catalogue import load_catalogue
 
-    for found in discover(load_catalogue(path).models):
+    for found in discover(load_catalogue(path, data_dir()).models):
         spec = found.spec
         if found.missing:
             yield Finding(Mark.NOTE, f"{spec.name} ({spec.modality}): {found.missing}")

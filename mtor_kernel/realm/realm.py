@@ -82,7 +82,7 @@ class Realm(LoggingConfigurable):
         self._dispatcher = Dispatcher(self.store, self.people.running_cap)
         self.workers = Workers(self._dispatcher)
         self.attempt_blobs = AttemptBlobs(self.blobs, self.people, self._dispatcher.current)
-        self.lanes = Lanes(load_catalogue(self._catalogue_file), self.workers)
+        self.lanes = Lanes(load_catalogue(self._catalogue_file, self._folder), self.workers)
         self._settlement = Settlement(
             self.store, self.lanes, self.max_attempts, self._dispatcher.capacity_changed
         )
@@ -324,7 +324,8 @@ class Realm(LoggingConfigurable):
 
     async def reload(self) -> None:
         """Read the catalogue again and have the workers look anew at what they can serve."""
-        self.lanes.take(await asyncio.to_thread(load_catalogue, self._catalogue_file))
+        file, folder = self._catalogue_file, self._folder
+        self.lanes.take(await asyncio.to_thread(load_catalogue, file, folder))
         if self._dispatcher.tasks is not None:
             self.workers.expect(spec.name for spec in self.lanes.catalogue.models)
             await self._dispatcher.tasks.equip(self._plugin())

