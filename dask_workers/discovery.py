@@ -22,6 +22,7 @@ BUILT_IN = {
     "hibari": "dask_workers.backends.hibari:HibariBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",
+    "ollama": "dask_workers.backends.ollama:OllamaBackend",
     "openai_compatible": "dask_workers.backends.openai_compatible:OpenAICompatibleBackend",
 }
 

@@ -63,6 +63,25 @@ class Model:
             finally:
                 self._changed()
 
+    def fetch(self) -> None:
+        """Have its backend bring what the model lacks, where it can; `trouble` says how far it is.
+
+        Only ever asked for by a sysop, who asks for the model to be loaded.
+        """
+        fetch = getattr(self.backend, "fetch", None)
+        if fetch is None:
+            return
+        try:
+            fetch(self._tell)
+        except Exception as error:
+            self._tell(_trouble(error))
+            raise
+        self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble[:500]
+        self._changed()
+
     def unload(self) -> None:
         """Take it out of memory now, or when its last user is gone."""
         self._leaving = True

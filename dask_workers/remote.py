@@ -45,6 +45,8 @@ _SECRETS = re.compile(
 _BAD_REQUESTS = frozenset({400, 409, 415, 422})
 _DENIALS = frozenset({401, 402, 403})
 _BUSY = frozenset({429, 503, 529})
+#: What client libraries raise for an error that a service tells in the middle of its answer.
+_TOLD = frozenset({"APIError", "APIStatusError", "ResponseError", "OverloadedError"})
 _here = threading.local()
 
 
@@ -141,6 +143,8 @@ class Call:
             return broken(self._name)
         if not self._answered and isinstance(error, OSError):
             return unreachable(self._name)
+        if type(error).__name__ in _TOLD:
+            return failed(self._name, scrub(str(error), self._settings.key()))
         return garbled(self._name, type(error).__name__)
 
     def close(self) -> None:
@@ -250,6 +254,11 @@ def silent(name: str, seconds: float) -> BackendFailed:
 def broken(name: str) -> BackendFailed:
     """Return the error for an answer that stops before its end."""
     return BackendFailed(f"The service of {name} broke off in its answer: ask again.")
+
+
+def failed(name: str, said: str) -> BackendFailed:
+    """Return the error for a failure that the service tells in the middle of its answer."""
+    return BackendFailed(f"The service of {name} failed in its answer: {said}. Ask again.")
 
 
 def garbled(name: str, why: str) -> BackendFailed:

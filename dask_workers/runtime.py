@@ -153,7 +153,7 @@ class Runtime:
             case Stop(query=query, attempt=attempt):
                 self.attempts.cancel(query, attempt)
             case Load(model=name):
-                self._order(_load, self.models.get(name))
+                self._order(_fetch_and_load, self.models.get(name))
             case Unload(model=name):
                 self._order(Model.unload, self.models.get(name))
             case Drain(on=on):
@@ -197,3 +197,12 @@ def _load(model: Model) -> None:
         model.load()
     except Exception:
         log.exception("%s could not be loaded", model.spec.name)
+
+
+def _fetch_and_load(model: Model) -> None:
+    try:
+        model.fetch()
+    except Exception:
+        log.exception("%s could not be fetched", model.spec.name)
+    else:
+        _load(model)

@@ -11,7 +11,7 @@ import pytest
 from traitlets.config import Configurable
 
 import mtor_kernel
-from dask_workers.backends import echo, hibari, llama_cpp, minilm, openai_compatible
+from dask_workers.backends import echo, hibari, llama_cpp, minilm, ollama, openai_compatible
 from mtor_kernel.cli import COMMANDS
 from mtor_kernel.gateway.app import ROUTES
 from mtor_kernel.gateway.failures import status_of
@@ -117,6 +117,7 @@ def fields(kind: type[msgspec.Struct]) -> list[str]:
         ("operator/catalogue.md", echo.Settings),
         ("operator/catalogue.md", hibari.Settings),
         ("operator/catalogue.md", minilm.Settings),
+        ("operator/backends.md", ollama.Settings),
         ("operator/backends.md", openai_compatible.Settings),
         ("concepts/credits.md", quota.Quotas),
     ],
