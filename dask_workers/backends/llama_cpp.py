@@ -20,11 +20,12 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from dask_workers.weights import BUNDLES, find_file
+from dask_workers.dialogue import messages
+from dask_workers.weights import BUNDLES, find
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, TooLarge, Unavailable
-from mtor_kernel.protocol.query import Message, Modality, Query, Text
+from mtor_kernel.protocol.query import Modality, Query
 
 _READ_BYTES = 1 << 20
 _BAD_REQUEST = 400
@@ -37,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = ""
     weights: str = ""
     data_dir: str = ""
+    #: The GGUF file of the projector with which the model sees pictures. Pulled weights bring theirs.
+    mmproj: str = ""
     #: Threads that compute. With more than are idle, they spin at each other's barriers: two on a
     #: busy machine of two cores are ten times slower than one.
     n_threads: Annotated[int, Meta(ge=1)] = 1
@@ -53,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LlamaCppBackend:
     """One GGUF model in memory, shared by all its slots."""
 
-    modalities: ClassVar[frozenset[Modality]] = frozenset({Modality.CHAT})
+    modalities: ClassVar[frozenset[Modality]] = frozenset({Modality.CHAT, Modality.VISION})
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
@@ -65,13 +68,19 @@ class LlamaCppBackend:
         if importlib.util.find_spec("xllamacpp") is None:
             return "The package xllamacpp is not installed: pip install 'mtor-kernel[builtin]'."
         if self._file() is not None:
-            return ""
+            return self._blindness()
         weights = self._settings.weights
         if weights in BUNDLES:
             return f"The weights of {weights} are not here: mtor pull {weights}."
         if weights:
             return f"There are no built-in weights named {weights!r}; there are: {_known()}."
         return f"There is no file {self._settings.path or '(settings.path is not set)'}."
+
+    def _blindness(self) -> str:
+        """Return why a model that shall see cannot; empty if it can, or need not."""
+        if self._spec.modality is not Modality.VISION or self._projector() is not None:
+            return ""
+        return "It cannot see without its projector: name that GGUF file in settings.mmproj."
 
     def load(self) -> None:
         if self._server is not None:
@@ -98,7 +107,7 @@ class LlamaCppBackend:
         self._server = None  # the library's destructor stops it
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
-        body = _body(query, self._spec, self._settings)
+        body = _body(query, self._spec, self._settings, context)
         done = Done(Usage(), "stop")
         finished = False
         with self._post(body, context) as response:
@@ -123,16 +132,31 @@ class LlamaCppBackend:
     def _file(self) -> Path | None:
         settings = self._settings
         if settings.weights:
-            known = settings.weights in BUNDLES
-            return find_file(settings.weights, settings.data_dir or None) if known else None
-        path = Path(settings.path).expanduser()
-        return path if path.is_file() else None
+            return self._pulled("")
+        return _there(settings.path)
+
+    def _projector(self) -> Path | None:
+        settings = self._settings
+        return _there(settings.mmproj) if settings.mmproj else self._pulled("mmproj")
+
+    def _pulled(self, start: str) -> Path | None:
+        """Return the first file of the pulled weights whose name starts so."""
+        settings = self._settings
+        if settings.weights not in BUNDLES:
+            return None
+        folder = find(settings.weights, settings.data_dir or None)
+        names = [file.name for file in BUNDLES[settings.weights].files]
+        name = next((name for name in names if name.startswith(start)), "")
+        return folder / name if folder and name else None
 
     def _parameters(self, xllamacpp: Any, path: Path) -> Any:
         settings, slots = self._settings, self._spec.slots
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
         parameters.model_alias = {self._spec.name}  # else replies carry the file's path
+        projector = self._projector()
+        if projector is not None:
+            parameters.mmproj.path = str(projector)
         parameters.n_ctx = slots * (settings.n_ctx or self._spec.context_tokens or 2048)
         parameters.n_parallel = slots
         parameters.n_batch = parameters.n_ubatch = settings.n_batch
@@ -185,7 +209,12 @@ def _read_through(path: Path) -> None:
             pass
 
 
-def _body(query: Query, spec: ModelSpec, settings: Settings) -> dict[str, Any]:
+def _there(path: str) -> Path | None:
+    place = Path(path).expanduser()
+    return place if place.is_file() else None
+
+
+def _body(query: Query, spec: ModelSpec, settings: Settings, context: Context) -> dict[str, Any]:
     given, defaults = query.options, spec.defaults
 
     def chosen(name: str, otherwise: Any = None) -> Any:
@@ -195,7 +224,7 @@ def _body(query: Query, spec: ModelSpec, settings: Settings) -> dict[str, Any]:
         return otherwise
 
     body = {
-        "messages": [{"role": turn.role, "content": _words(turn)} for turn in query.messages],
+        "messages": messages(query, spec, context),
         "max_tokens": chosen("max_tokens", spec.default_max_tokens),
         "temperature": chosen("temperature", settings.temperature),
         "top_p": chosen("top_p"),
@@ -206,12 +235,6 @@ def _body(query: Query, spec: ModelSpec, settings: Settings) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
     }
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _words(turn: Message) -> str:
-    if not all(isinstance(part, Text) for part in turn.parts):
-        raise BadInput("This model reads words only: leave pictures and sounds out.")
-    return turn.text
 
 
 def _format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
