@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = ""
     weights: str = ""
     data_dir: str = ""
-    #: The GGUF file of the projector with which the model sees pictures. Pulled weights bring theirs.
+    #: The GGUF file of the projector by which it sees pictures; pulled weights bring theirs.
     mmproj: str = ""
     #: Threads that compute. With more than are idle, they spin at each other's barriers: two on a
     #: busy machine of two cores are ten times slower than one.

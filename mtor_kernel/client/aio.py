@@ -31,7 +31,7 @@ from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
 
 #: Sysop's actions that change nothing.
-LOOKING = frozenset({"people", "audit"})
+LOOKING = frozenset({"people", "audit", "pulls"})
 #: How long a blob is taken to lie where it was sent, in seconds. A realm keeps it for much longer.
 KEPT_SECONDS = 3600.0
 #: How long a client tries to reach a realm that is gone, in seconds.
@@ -233,8 +233,8 @@ class RealmClient(Modalities):
         ----------
         action
             ``pause``, ``reload``, ``ban``, ``unban``, ``grant``, ``notice``, ``stop``;
-            ``people`` and ``audit``, which only look; ``workers/NAME/drain`` and its siblings
-            ``resume``, ``load``, ``unload``.
+            ``pull``, which ``on=False`` stops; ``people``, ``audit`` and ``pulls``, which only
+            look; ``workers/NAME/drain`` and its siblings ``resume``, ``load``, ``unload``.
         fields
             What the action needs, such as ``user="ada", micro=5_000_000, reason="course"``.
         """

@@ -57,6 +57,8 @@ ROUTES: tuple[tuple[str, type[Gate]], ...] = (
     ("api/sysop/quota", sysop.Quota),
     ("api/sysop/stop-queries", sysop.StopQueries),
     ("api/sysop/workers/{name}/{order}", sysop.WorkerOrder),
+    ("api/sysop/pull", sysop.Pull),
+    ("api/sysop/pulls", sysop.Pulls),
     ("api/sysop/notice", sysop.Notify),
     ("api/sysop/audit", sysop.Audit),
     ("api/sysop/stop", sysop.Stop),

@@ -67,6 +67,13 @@ class Loading(_Order, frozen=True):
     model: ModelName
 
 
+class Pulling(_Order, frozen=True):
+    """Which model's weights; and whether to fetch them, or to stop that."""
+
+    model: ModelName
+    on: bool = True
+
+
 class Saying(_Order, frozen=True):
     """What to tell everybody."""
 
@@ -183,6 +190,24 @@ class WorkerOrder(_Act):
             case _:
                 raise NotFound("A worker can be told to drain, resume, load or unload.")
         self.done()
+
+
+class Pull(_Act):
+    """``api/sysop/pull``: fetch a model of the list, and serve it."""
+
+    async def post(self) -> None:
+        """Begin; ``api/sysop/pulls`` tells how far it is."""
+        order = self.said(Pulling)
+        await self.gateway.realm.sysop.pull(self.user, order.model, order.on)
+        self.done()
+
+
+class Pulls(_Act):
+    """``api/sysop/pulls``: what is being fetched, and what was."""
+
+    async def get(self) -> None:
+        """List them."""
+        self.reply(Page(tuple(await self.gateway.realm.sysop.pulls(self.user))))
 
 
 class Notify(_Act):

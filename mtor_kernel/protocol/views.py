@@ -131,6 +131,20 @@ class UsageRow(_View):
     output_tokens: int = 0
 
 
+class PullInfo(_View):
+    """A pull of a model's weights that the sysop asked for."""
+
+    model: str
+    #: ``running``, ``done``, ``failed`` or ``stopped``.
+    state: str = "running"
+    #: How much of it is here, 0 to 1.
+    fraction: float = 0.0
+    #: What happens, in a sentence.
+    note: str = ""
+    #: Why it failed.
+    error: str = ""
+
+
 class Page(_View):
     """A part of a list; ``next`` is the cursor of the following part, empty at the end."""
 

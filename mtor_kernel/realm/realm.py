@@ -35,6 +35,7 @@ from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.intake import Intake, Quote, Submitted
 from mtor_kernel.realm.lanes import Lanes, Place
 from mtor_kernel.realm.people import People
+from mtor_kernel.realm.pulls import Pulls
 from mtor_kernel.realm.reaper import Reaper
 from mtor_kernel.realm.settlement import Settlement
 from mtor_kernel.realm.streams import Stream, replay
@@ -98,6 +99,7 @@ class Realm(LoggingConfigurable):
         )
         self._intake = Intake(self.store, self.lanes, self.people, self._placed, parent=self)
         self.sysop = Sysop(self)
+        self.pulls = Pulls(self._folder, self.reload)
         self._stopping = False
         self._work: set[asyncio.Task[Any]] = set()
         self._used_at = time.monotonic()
@@ -166,6 +168,7 @@ class Realm(LoggingConfigurable):
     async def close(self, *, drain_seconds: float = 0.0) -> None:
         """Take nothing more, let what runs go on for a while, leave the rest to the next start."""
         self._stopping = True
+        await self.pulls.close()
         await self._dispatcher.drain(drain_seconds)
         for follower in list(self.followers):
             follower.expel(RealmStopping("The realm is closing: connect again in a moment."))

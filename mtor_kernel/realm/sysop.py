@@ -13,6 +13,7 @@ from mtor_kernel.protocol.errors import BadInput, Banned
 from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
 from mtor_kernel.protocol.ngram import Notice
 from mtor_kernel.protocol.quota import Quotas
+from mtor_kernel.protocol.views import PullInfo
 from mtor_kernel.storage import audit, ledger, people, queries, quotas
 from mtor_kernel.storage.people import Person
 from mtor_kernel.storage.people import all as everybody
@@ -110,6 +111,19 @@ class Sysop:
         sysop.require(SCOPE_SYSOP)
         await self._realm.reload()
         await self._act(sysop, "reload", "catalogue", "")
+
+    async def pull(self, sysop: User, model: str, on: bool = True) -> None:
+        """Fetch the weights of a model of the list and serve it; or stop doing so."""
+        await self._act(sysop, "pull" if on else "stop-pull", model, "")
+        if on:
+            self._realm.pulls.start(model)
+        else:
+            await self._realm.pulls.stop(model)
+
+    async def pulls(self, sysop: User) -> list[PullInfo]:
+        """Return the pulls since the realm began, and how far they are."""
+        sysop.require(SCOPE_SYSOP)
+        return self._realm.pulls.infos()
 
     async def stop(self, sysop: User, reason: str = "") -> None:
         """Note that the realm is being stopped; whoever serves it does that."""

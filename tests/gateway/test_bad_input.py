@@ -94,6 +94,7 @@ POSTS = (
     "api/sysop/ban",
     "api/sysop/grant",
     "api/sysop/notice",
+    "api/sysop/pull",
     "api/sysop/quota",
     "api/sysop/stop-queries",
     "api/sysop/unban",

@@ -153,6 +153,8 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("POST", "api/sysop/quota", "", {"json": {"user": "ann", "quotas": {"running": 5}}}, 204),
     ("POST", "api/sysop/workers/{name}/{order}", "api/sysop/workers/{worker}/drain", {}, 204),
     ("POST", "api/sysop/workers/{name}/{order}", "api/sysop/workers/{worker}/resume", {}, 204),
+    ("POST", "api/sysop/pull", "", {"json": {"model": "gpt9"}}, 204),
+    ("GET", "api/sysop/pulls", "", {}, 200),
     ("POST", "api/sysop/notice", "", {"json": {"text": "x"}}, 204),
     ("GET", "api/sysop/audit", "", {}, 200),
     ("POST", "api/sysop/stop", "", {}, 404),

@@ -46,6 +46,8 @@ ROWS = {
     "api/sysop/quota": "sysop",
     "api/sysop/stop-queries": "sysop",
     "api/sysop/workers/{name}/{order}": "sysop",
+    "api/sysop/pull": "sysop",
+    "api/sysop/pulls": "sysop",
     "api/sysop/notice": "sysop",
     "api/sysop/audit": "sysop",
     "api/sysop/stop": "sysop",
