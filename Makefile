@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # they are there.
 PULL   := $(BIN)/mtor pull smollm2 whisper-tiny-en minilm
 
-EXTRAS_lab  := builtin,lab
+EXTRAS_lab  := builtin,lab,speech
 EXTRAS_test := test
 LAB    := $(VENV)/.installed-lab
 TEST   := $(VENV)/.installed-test

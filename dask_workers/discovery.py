@@ -24,6 +24,7 @@ BUILT_IN = {
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",
     "ollama": "dask_workers.backends.ollama:OllamaBackend",
     "openai_compatible": "dask_workers.backends.openai_compatible:OpenAICompatibleBackend",
+    "whisper": "dask_workers.backends.whisper:WhisperBackend",
 }
 
 

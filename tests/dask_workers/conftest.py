@@ -82,3 +82,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         + made.public_bytes(serialization.Encoding.PEM)
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    return pull("minilm")
+
+
+@pytest.fixture(scope="session")
+def whisper_tiny_en() -> Path:
+    return pull("whisper-tiny-en")

@@ -30,7 +30,7 @@ from mtor_kernel.protocol.query import (
     Query,
     Text,
 )
-from tests.dask_workers.context_double import Desk
+from tests.dask_workers.desk import Desk
 
 Said = list[Delta | Step | Done]
 

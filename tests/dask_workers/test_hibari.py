@@ -14,7 +14,7 @@ from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import Delta, ModelSpec
 from mtor_kernel.protocol.errors import BadInput, TooLarge, Unavailable, UnknownOption
 from mtor_kernel.protocol.query import Modality, Query
-from tests.dask_workers.context_double import Desk, Said, ask
+from tests.dask_workers.desk import Desk, Said, ask
 
 pytestmark = pytest.mark.slow
 

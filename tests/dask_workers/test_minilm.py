@@ -15,7 +15,7 @@ from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, Unavailable
 from mtor_kernel.protocol.query import Image, Message, Modality, Query, Text
-from tests.dask_workers.context_double import Desk, Said, ask
+from tests.dask_workers.desk import Desk, Said, ask
 
 PAIRS = [
     ("How old are you?", "What is your age?"),

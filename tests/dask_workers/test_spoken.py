@@ -11,7 +11,7 @@ from dask_workers.spoken import MOST_CHARACTERS, sentences, speak, text_to_say, 
 from mtor_kernel.protocol.backend import Delta
 from mtor_kernel.protocol.errors import BadInput, TooLarge
 from mtor_kernel.protocol.query import Image, Message, Query, Text
-from tests.dask_workers.context_double import Desk
+from tests.dask_workers.desk import Desk
 
 
 @pytest.mark.parametrize(

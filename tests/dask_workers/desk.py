@@ -1,36 +1,27 @@
-"""What a backend may ask of its worker, with blobs in a dictionary."""
+"""What a backend may ask of its worker, and what it says, put in order for tests."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import NamedTuple
 
-from dask_workers.attempts import Attempt
 from mtor_kernel.protocol.backend import Backend, Delta, Done, Step
-from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.ngram import AttemptRef
 from mtor_kernel.protocol.query import Audio, Data, Query
+from tests.dask_workers.contract import ContextDouble
 
 
-class Desk(Attempt):
-    """A real attempt, whose blobs lie in memory."""
+class Desk(ContextDouble):
+    """An attempt that has some blobs, and remembers what kind of thing each is."""
 
     def __init__(self, *blobs: bytes) -> None:
-        super().__init__(AttemptRef("0" * 32, 1, 1))
-        self.blobs: dict[str, bytes] = {}
+        super().__init__()
         self.mimes: dict[str, str] = {}
         for content in blobs:
             self.write_blob(content, "application/octet-stream")
 
-    def read_blob(self, blob: str) -> bytes:
-        try:
-            return self.blobs[blob]
-        except KeyError:
-            raise NotFound(f"There is no blob {blob[:12]}….") from None
-
     def write_blob(self, content: bytes, mime: str) -> str:
-        blob = blob_id(content)
-        self.blobs[blob], self.mimes[blob] = content, mime
+        blob = super().write_blob(content, mime)
+        self.mimes[blob] = mime
         return blob
 
 
