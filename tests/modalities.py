@@ -47,6 +47,7 @@ defaults = { width = 64, height = 64, steps = 5 }
 name = "painting"
 modality = "image"
 backend = "echo"
+max_steps = 500
 slots = 8
 rates = { image_micro = 1000, megapixel_step_micro = 100 }
 defaults = { width = 64, height = 64, steps = 500 }

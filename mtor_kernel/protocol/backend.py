@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from mtor_kernel.protocol.account import Count, RateCard, Usage
+from mtor_kernel.protocol.identity import Role
 from mtor_kernel.protocol.query import Modality, ModelName, Options, Part, Query
 
 
@@ -32,6 +33,17 @@ class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     #: Output tokens of an answer whose query sets no ``max_tokens``, and the most it may set.
     default_max_tokens: Annotated[int, Meta(ge=1)] = 512
     max_output_tokens: Annotated[int, Meta(ge=1)] = 4096
+    #: The most that a query may ask of it; what it may cost at worst is computed from these. A
+    #: backend keeps to them. Pictures: width × height and steps. Transcription: the recording.
+    #: Speech: characters of the text.
+    max_pixels: Annotated[int, Meta(ge=256, le=4096 * 4096)] = 1024 * 1024
+    max_steps: Annotated[int, Meta(ge=1, le=500)] = 50
+    max_audio_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 600
+    max_characters: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    #: A vision model that only looks: it cannot answer without a picture.
+    needs_image: bool = False
+    #: Who may ask it; empty: everybody. A sysop always may.
+    roles: tuple[Role, ...] = ()
     #: Options that hold where a query sets none.
     defaults: Options = Options()
     #: Longest silence of a running attempt before it counts as failed, in seconds.

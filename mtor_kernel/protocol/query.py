@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mtor_kernel.protocol.errors import BadInput, UnknownOption
+from mtor_kernel.protocol.errors import UnknownOption
 
 #: 128 random bits in hexadecimal.
 QueryId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
@@ -163,14 +163,19 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         return sum(len(message.text.encode()) for message in self.messages)
 
     @property
-    def blobs(self) -> frozenset[str]:
-        """The blobs it names."""
-        return frozenset(
-            part.blob
+    def named(self) -> dict[str, type[Part]]:
+        """The blobs that it names, each with the kind of part that it is."""
+        return {
+            part.blob: type(part)
             for message in self.messages
             for part in message.parts
             if isinstance(part, Image | Audio)
-        )
+        }
+
+    @property
+    def blobs(self) -> frozenset[str]:
+        """The blobs that it names."""
+        return frozenset(self.named)
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -201,31 +206,3 @@ def make_options(given: dict[str, Any]) -> Options:
         return msgspec.convert(given, Options)
     except msgspec.ValidationError as error:
         raise UnknownOption(f"An option has a value it cannot have: {error}.") from None
-
-
-def check_query(query: Query, modality: Modality) -> None:
-    """Hold a well-formed query against what its modality takes.
-
-    Raises
-    ------
-    BadInput
-        Nothing is asked, or a character that no store keeps (NUL) is in it.
-    UnknownOption
-        An option that this modality does not take.
-    """
-    strange = sorted(query.options.given() - OPTIONS_OF[modality])
-    if strange:
-        takes = ", ".join(sorted(OPTIONS_OF[modality])) or "none"
-        raise UnknownOption(
-            f"The model {query.model} ({modality}) takes no option {strange[0]!r}. "
-            f"It takes: {takes}."
-        )
-    if query.messages[-1].role != "user":
-        raise BadInput("The last message must be the user's: add the question after it.")
-    last = query.messages[-1].parts
-    if modality is not Modality.API and not any(
-        part.text.strip() if isinstance(part, Text) else True for part in last
-    ):
-        raise BadInput("The prompt is empty: write what you want to ask.")
-    if any("\0" in message.text for message in query.messages):
-        raise BadInput("The prompt holds a NUL character: remove it.")

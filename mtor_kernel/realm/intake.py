@@ -13,14 +13,16 @@ from typing import Any
 from traitlets import Dict, Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.check import check_query
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import NoModel, QuotaExceeded, RealmError
 from mtor_kernel.protocol.identity import SCOPE_QUERY, Role, User
-from mtor_kernel.protocol.query import Query, check_query, text_of
+from mtor_kernel.protocol.query import Query, text_of
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.streams import Stream
-from mtor_kernel.scheduling import admission, pricing
+from mtor_kernel.scheduling import admission, pricing, routing
 from mtor_kernel.scheduling.fairqueue import Ticket
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.queries import NewQuery, WaitingRow
@@ -134,9 +136,7 @@ class Intake(LoggingConfigurable):
 
     def _examine(self, user: User, query: Query) -> tuple[Lane, int]:
         """Return the lane of a query and its hold, or raise what is wrong with it."""
-        lane = self._lanes.route(query.model)
-        user.require(f"{SCOPE_QUERY}:{lane.spec.modality}")
-        check_query(query, lane.spec.modality)
+        lane = self._lanes.route(query.model, lambda spec: self._check(user, query, spec))
         under_way = len(self._lanes.places)
         if under_way >= self.max_waiting:
             raise QuotaExceeded(
@@ -148,6 +148,13 @@ class Intake(LoggingConfigurable):
                 used=under_way,
             )
         return lane, pricing.hold_for(query, lane.spec)
+
+    def _check(self, user: User, query: Query, spec: ModelSpec) -> None:
+        """Raise what keeps `user` from asking this of a model."""
+        user.require(f"{SCOPE_QUERY}:{spec.modality}")
+        routing.check_role(spec, user)
+        check_query(query, spec, lambda kind: routing.name_for(self._lanes.catalogue, kind))
+        pricing.worst_case(query, spec)
 
     def _place(self, row: WaitingRow, now: float) -> Place:
         """Return the place of a query that an earlier run of the realm admitted."""
@@ -195,5 +202,5 @@ def _new_query(user: User, query: Query, key: str, lane: Lane, hold: int) -> New
         tokens=pricing.tokens_of(pricing.worst_case(query, lane.spec)),
         created_at=now,
         expires_at=now + query.ttl_seconds,
-        blobs=query.blobs,
+        blobs=query.named,
     )

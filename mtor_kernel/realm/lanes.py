@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -117,8 +117,13 @@ class Lanes:
         """Whether anything waits or runs."""
         return bool(self.places)
 
-    def route(self, name: str) -> Lane:
+    def route(self, name: str, check: Callable[[ModelSpec], object] = lambda spec: None) -> Lane:
         """Return the lane that a query for `name` joins now.
+
+        Parameters
+        ----------
+        check
+            Raises a :class:`RealmError` for a model that does not take the query.
 
         Raises
         ------
@@ -126,9 +131,11 @@ class Lanes:
             No model, alias or chain has this name.
         NoModel
             It has, and workers are linked, but none of them could ever serve it.
+        RealmError
+            None of its models takes the query.
         """
         now = time.monotonic()
-        spec = resolve(self.catalogue, name, lambda model: self._is_well(model, now))
+        spec = resolve(self.catalogue, name, lambda model: self._is_well(model, now), check)
         lane = self._lanes[spec.name]
         if not self._workers.serves(lane.model):
             raise self.unserved(lane)

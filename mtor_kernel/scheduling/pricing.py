@@ -13,15 +13,17 @@ never costs more than the hold, which is the price of the worst case.
 
 **Worst case.** Input tokens: no tokenizer makes more tokens of a text than it has bytes; each
 message and each picture adds some. Output tokens: the limit that the query or the model sets.
-Neither is more than the model's context. Compute: all the time that the query has.
+Neither is more than the model's context. Pictures: what the query asks, and where it leaves that
+open and the model's entry has no default, the most that the entry allows. A recording: the longest
+that the model hears. Compute: all the time that the query has.
 """
 
 from __future__ import annotations
 
 from mtor_kernel.protocol.account import Charge, RateCard, Usage
 from mtor_kernel.protocol.backend import ModelSpec
-from mtor_kernel.protocol.errors import TooLarge, UnknownOption
-from mtor_kernel.protocol.query import Audio, Image, Modality, Query
+from mtor_kernel.protocol.errors import BadInput, TooLarge, UnknownOption
+from mtor_kernel.protocol.query import Image, Modality, Query
 
 #: Tokens that a chat template adds to a message, and to a conversation.
 MESSAGE_TOKENS = 16
@@ -29,18 +31,47 @@ MESSAGE_TOKENS = 16
 IMAGE_TOKENS = 4096
 #: No prompt that makes sense has more bytes a token than this; only whole runs of blanks do.
 MAX_BYTES_PER_TOKEN = 32
-#: The longest recording that a query may bring, in milliseconds.
-MAX_AUDIO_MS = 600_000
 #: Time to speak one character slowly, in milliseconds.
 SPOKEN_CHARACTER_MS = 400
-#: What a picture is drawn with where neither the query nor the model says it.
-DEFAULT_WIDTH = DEFAULT_HEIGHT = 1024
-DEFAULT_STEPS = 50
 #: The greatest price: more would not survive JavaScript (see :data:`~.account.Count`).
 MAX_PRICE_MICRO = 2**53 - 1
 
-_WITH_TOKENS = frozenset({Modality.CHAT, Modality.VISION, Modality.EMBEDDING})
-_WITH_OUTPUT_TOKENS = frozenset({Modality.CHAT, Modality.VISION})
+#: The figures of a usage that each modality has; beside them, every one takes time on a worker.
+FIGURES: dict[Modality, tuple[str, ...]] = {
+    Modality.CHAT: ("input_tokens", "output_tokens"),
+    Modality.VISION: ("input_tokens", "output_tokens"),
+    Modality.IMAGE: ("images", "pixel_steps"),
+    Modality.TRANSCRIPTION: ("audio_ms",),
+    Modality.SPEECH: ("characters", "audio_ms"),
+    Modality.EMBEDDING: ("input_tokens",),
+    Modality.API: (),
+}
+#: The rate of each figure.
+_RATE_OF = {
+    "input_tokens": "input_token_micro",
+    "output_tokens": "output_token_micro",
+    "images": "image_micro",
+    "pixel_steps": "megapixel_step_micro",
+    "audio_ms": "audio_second_micro",
+    "characters": "character_micro",
+}
+
+
+def rates_of(modality: Modality) -> tuple[str, ...]:
+    """Return the rates of a card that a query of this modality can be charged by."""
+    figures = (_RATE_OF[figure] for figure in FIGURES[modality])
+    return ("query_micro", *figures, "compute_second_micro")
+
+
+def check_rates(spec: ModelSpec) -> None:
+    """Raise :class:`BadInput` where a card that is not free prices nothing that the model uses."""
+    useful = rates_of(spec.modality)
+    if not spec.rates.free and not any(getattr(spec.rates, rate) for rate in useful):
+        raise BadInput(
+            f"the rate card of {spec.name} prices nothing that {spec.modality} uses, so every "
+            f"query would cost next to nothing: price one of {', '.join(useful)}, or say "
+            "free = true"
+        )
 
 
 def output_limit(query: Query, spec: ModelSpec) -> int:
@@ -69,23 +100,21 @@ def worst_case(query: Query, spec: ModelSpec) -> Usage:
     Raises
     ------
     UnknownOption
-        ``max_tokens`` is more than the model gives.
+        ``max_tokens``, the picture's size or its ``steps`` are more than the model gives.
     TooLarge
-        The prompt cannot fit into the model's context, however it is cut into tokens.
+        The prompt cannot fit into the model's context, however it is cut into tokens, or it has
+        more characters than the model speaks.
     """
-    tokens = spec.modality in _WITH_TOKENS
-    pictures = 1 if spec.modality is Modality.IMAGE else 0
-    characters = _characters(query) if spec.modality in (Modality.SPEECH, Modality.API) else 0
-    return Usage(
-        input_tokens=_input_tokens(query, spec) if tokens else 0,
-        output_tokens=output_limit(query, spec) if spec.modality in _WITH_OUTPUT_TOKENS else 0,
-        images=pictures,
-        pixel_steps=pictures * _pixel_steps(query, spec),
-        audio_ms=_audio_ms(query, spec, characters),
-        characters=characters,
-        compute_ms=query.ttl_seconds * 1000,
-        estimated=True,
-    )
+    most = {
+        "input_tokens": _input_tokens,
+        "output_tokens": output_limit,
+        "images": _one,
+        "pixel_steps": _pixel_steps,
+        "audio_ms": _audio_ms,
+        "characters": _characters,
+    }
+    figures = {figure: most[figure](query, spec) for figure in FIGURES[spec.modality]}
+    return Usage(**figures, compute_ms=query.ttl_seconds * 1000, estimated=True)
 
 
 def price(usage: Usage, rates: RateCard, *, answered: bool = True) -> int:
@@ -178,22 +207,45 @@ def _input_tokens(query: Query, spec: ModelSpec) -> int:
     return most if context is None else min(most, context)
 
 
-def _characters(query: Query) -> int:
-    return sum(len(message.text) for message in query.messages)
+def _one(query: Query, spec: ModelSpec) -> int:
+    return 1
+
+
+def _characters(query: Query, spec: ModelSpec) -> int:
+    count = sum(len(message.text) for message in query.messages)
+    if count > spec.max_characters:
+        raise TooLarge(
+            f"The text has {count:,} characters, and {spec.name} speaks {spec.max_characters:,} at "
+            "a time: cut it into pieces.",
+            limit=spec.max_characters,
+            used=count,
+        )
+    return count
 
 
 def _pixel_steps(query: Query, spec: ModelSpec) -> int:
     given, usual = query.options, spec.defaults
-    width = given.width or usual.width or DEFAULT_WIDTH
-    height = given.height or usual.height or DEFAULT_HEIGHT
-    return width * height * (given.steps or usual.steps or DEFAULT_STEPS)
+    width, height = given.width or usual.width, given.height or usual.height
+    steps = given.steps or usual.steps or spec.max_steps
+    pixels = width * height if width and height else spec.max_pixels
+    if width and height and pixels > spec.max_pixels:
+        raise UnknownOption(
+            f"{width} × {height} are {pixels:,} pixels, and {spec.name} draws {spec.max_pixels:,} "
+            "at most: ask for a smaller picture.",
+            limit=spec.max_pixels,
+            used=pixels,
+        )
+    if steps > spec.max_steps:
+        raise UnknownOption(
+            f"steps is {steps}, and {spec.name} takes {spec.max_steps} at most: ask for fewer.",
+            limit=spec.max_steps,
+            used=steps,
+        )
+    return pixels * steps
 
 
-def _audio_ms(query: Query, spec: ModelSpec, characters: int) -> int:
-    if spec.modality is Modality.SPEECH:
-        speed = query.options.speed or spec.defaults.speed or 1.0
-        return round(characters * SPOKEN_CHARACTER_MS / min(speed, 1.0))
+def _audio_ms(query: Query, spec: ModelSpec) -> int:
     if spec.modality is Modality.TRANSCRIPTION:
-        heard = sum(isinstance(part, Audio) for turn in query.messages for part in turn.parts)
-        return heard * MAX_AUDIO_MS
-    return 0
+        return spec.max_audio_seconds * 1000
+    speed = query.options.speed or spec.defaults.speed or 1.0
+    return round(_characters(query, spec) * SPOKEN_CHARACTER_MS / min(speed, 1.0))

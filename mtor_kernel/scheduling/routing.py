@@ -29,8 +29,17 @@ from functools import cached_property
 import msgspec
 
 from mtor_kernel.protocol.backend import ModelSpec
-from mtor_kernel.protocol.errors import BadInput, Malformed, NoModel, UnknownModel
+from mtor_kernel.protocol.errors import (
+    BadInput,
+    Forbidden,
+    Malformed,
+    NoModel,
+    RealmError,
+    UnknownModel,
+)
+from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
 from mtor_kernel.protocol.query import Modality, ModelName
+from mtor_kernel.scheduling.pricing import check_rates
 
 #: What to do about a fault that msgspec finds.
 _HINTS = {
@@ -74,7 +83,9 @@ def build_catalogue(
     seen: set[str] = set()
     for name in [*(spec.name for spec in catalogue.models), *chains]:
         if name in seen:
-            raise BadInput(f"The name {name!r} stands twice in the catalogue: rename one of them.")
+            raise BadInput(
+                f"The name {name!r} stands twice in the catalogue: rename one of them.", name=name
+            )
         seen.add(name)
     for alias, targets in chains.items():
         _check_chain(catalogue, alias, targets)
@@ -87,7 +98,7 @@ def parse_catalogue(text: str) -> Catalogue:
     Raises
     ------
     BadInput
-        It is not TOML, or no catalogue; says at which line or in which table, and what to do.
+        It is not TOML, or no catalogue; says in which table, line and field, and what to do.
     """
     try:
         written = msgspec.toml.decode(text, type=Catalogue)
@@ -95,7 +106,17 @@ def parse_catalogue(text: str) -> Catalogue:
         raise Malformed(f"The catalogue is not right: {_place(str(error), text)}.") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise Malformed(f"The catalogue is not valid TOML: {error}. Mend that line.") from None
-    return build_catalogue(written.models, written.aliases)
+    for number, spec in enumerate(written.models):
+        try:
+            check_rates(spec)
+        except BadInput as error:
+            where = _where(text, number, "rates")
+            raise BadInput(f"The catalogue is not right: {error.message} ({where}).") from None
+    try:
+        return build_catalogue(written.models, written.aliases)
+    except BadInput as error:
+        line = _line_of(text, str(error.details.get("name", "")))
+        raise BadInput(f"{error.message} ({line})" if line else error.message) from None
 
 
 def names(catalogue: Catalogue) -> tuple[str, ...]:
@@ -109,11 +130,21 @@ def expand(catalogue: Catalogue, name: str) -> tuple[ModelSpec, ...]:
     return tuple(found.values())
 
 
-def resolve(catalogue: Catalogue, name: str, well: Callable[[str], bool]) -> ModelSpec:
+def resolve(
+    catalogue: Catalogue,
+    name: str,
+    well: Callable[[str], bool],
+    check: Callable[[ModelSpec], object] = lambda spec: None,
+) -> ModelSpec:
     """Return the model that shall answer a query for `name`.
 
     A model stands for itself, well or not: who names it waits for it. Of an alias it is the first
-    model that is `well`, or else the first.
+    model that is `well`, or else the first, of those that take the query.
+
+    Parameters
+    ----------
+    check
+        Raises a :class:`RealmError` for a model that does not take the query.
 
     Raises
     ------
@@ -121,16 +152,61 @@ def resolve(catalogue: Catalogue, name: str, well: Callable[[str], bool]) -> Mod
         There is no such name; the sentence has those that come close.
     NoModel
         The name is an alias for nothing; the sentence says what to do.
+    RealmError
+        What `check` has raised of the first model, where it does so of all.
     """
-    if name in catalogue.by_name:
-        return catalogue.by_name[name]
+    fit = candidates(catalogue, name, check)
+    return next((spec for spec in fit if well(spec.name)), fit[0])
+
+
+def candidates(
+    catalogue: Catalogue, name: str, check: Callable[[ModelSpec], object] = lambda spec: None
+) -> tuple[ModelSpec, ...]:
+    """Return the models that may answer a query for `name`, best first; at least one.
+
+    Raises as :func:`resolve` does.
+    """
     chain = expand(catalogue, name)
-    if chain:
-        return next((spec for spec in chain if well(spec.name)), chain[0])
+    if not chain:
+        raise _nobody(catalogue, name)
+    fit: list[ModelSpec] = []
+    first: RealmError | None = None
+    for spec in chain:
+        try:
+            check(spec)
+        except RealmError as error:
+            first = first or error
+        else:
+            fit.append(spec)
+    if first is not None and not fit:
+        raise first
+    return tuple(fit)
+
+
+def name_for(catalogue: Catalogue, modality: Modality) -> str:
+    """Return a name to ask for in a modality: its own alias, or its first model; empty for none."""
+    if any(spec.modality is modality for spec in expand(catalogue, modality)):
+        return modality
+    return next((spec.name for spec in catalogue.models if spec.modality is modality), "")
+
+
+def check_role(spec: ModelSpec, user: User) -> None:
+    """Raise :class:`Forbidden` where a model is not for a person's role."""
+    if spec.roles and user.role not in spec.roles and not user.may(SCOPE_SYSOP):
+        roles = " and ".join(spec.roles)
+        raise Forbidden(
+            f"The model {spec.name} is for {roles} here, and you are {user.role}: choose another "
+            "model, or ask the sysop.",
+            role=user.role,
+            needed=roles,
+        )
+
+
+def _nobody(catalogue: Catalogue, name: str) -> RealmError:
     if name in catalogue.aliases or name == "chat":
-        raise NoModel(_nothing_serves(name))
+        return NoModel(_nothing_serves(name))
     close = _did_you_mean(name, names(catalogue)) or " Ask for the list of models and choose one."
-    raise UnknownModel(f"There is no model {name!r} here.{close}")
+    return UnknownModel(f"There is no model {name!r} here.{close}")
 
 
 def _leaves(catalogue: Catalogue, name: str) -> Iterator[str]:
@@ -146,17 +222,21 @@ def _check_chain(catalogue: Catalogue, alias: str, targets: tuple[str, ...]) -> 
         if target not in known:
             raise BadInput(
                 f"In the catalogue the alias {alias!r} names {target!r}, which is neither a model "
-                f"nor an alias: add it or take it out.{_did_you_mean(target, known)}"
+                f"nor an alias: add it or take it out.{_did_you_mean(target, known)}",
+                name=alias,
             )
     circle = _circle(catalogue, alias, ())
     if circle:
         path = " → ".join(circle)
-        raise BadInput(f"In the catalogue aliases go round in a circle ({path}): take one out.")
+        raise BadInput(
+            f"In the catalogue aliases go round in a circle ({path}): take one out.", name=alias
+        )
     kinds = {spec.modality for spec in expand(catalogue, alias)}
     if len(kinds) > 1 and not kinds <= _TALKING:
         mixed = ", ".join(sorted(kinds))
         raise BadInput(
-            f"In the catalogue the alias {alias!r} mixes models for {mixed}: make one for each."
+            f"In the catalogue the alias {alias!r} mixes models for {mixed}: make one for each.",
+            name=alias,
         )
 
 
@@ -187,11 +267,31 @@ def _place(error: str, text: str) -> str:
     if not found:
         where = path.strip("`").removeprefix("$").lstrip(".")
         return f"{fault} (in {where})" if where else fault
-    number, key = int(found[1]), found[2]
-    heads = [at for at, line in enumerate(text.splitlines(), 1) if _is_model(line)]
-    line = f" that begins in line {heads[number]}" if number < len(heads) else ""
-    within = f", at {key}" if key else ""
-    return f"{fault} (in [[models]] number {number + 1}{line}{within})"
+    return f"{fault} ({_where(text, int(found[1]), found[2])})"
+
+
+def _where(text: str, number: int, key: str) -> str:
+    """Say where in a catalogue the field `key` of a model stands; empty: the model itself."""
+    lines = text.splitlines()
+    heads = [at for at, line in enumerate(lines, 1) if _is_model(line)]
+    if number >= len(heads):
+        return f"in [[models]] number {number + 1}" + (f", at {key}" if key else "")
+    begin = heads[number]
+    end = heads[number + 1] if number + 1 < len(heads) else len(lines) + 1
+    place = f"in [[models]] number {number + 1} that begins in line {begin}"
+    if not key:
+        return place
+    field = re.compile(rf"\s*(\[\s*models\s*\.\s*)?\"?{re.escape(key.partition('.')[0])}\b")
+    at = next((at for at in range(begin + 1, end) if field.match(lines[at - 1])), None)
+    return f"{place}, at {key}" + (f" in line {at}" if at else "")
+
+
+def _line_of(text: str, name: str) -> str:
+    """Say in which line a name was given last; empty where that cannot be seen."""
+    quoted = re.escape(name)
+    given = re.compile(rf"\s*(name\s*=\s*['\"]{quoted}['\"]|['\"]?{quoted}['\"]?\s*=)")
+    found = [at for at, line in enumerate(text.splitlines(), 1) if name and given.match(line)]
+    return f"in line {found[-1]}" if found else ""
 
 
 def _is_model(line: str) -> bool:

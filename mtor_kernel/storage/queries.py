@@ -21,7 +21,7 @@ from mtor_kernel.protocol.quota import Quotas, Standing
 from mtor_kernel.storage import ledger, people, spending
 from mtor_kernel.storage.quotas import decode_override, standing
 from mtor_kernel.storage.records import answer, history, info, unfinished, unknown, usage
-from mtor_kernel.storage.references import NAMES_ANY, keep_only, refer
+from mtor_kernel.storage.references import NAMES_ANY, answer_with, ask_about, keep_only
 from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery, Row, WaitingRow
 from mtor_kernel.storage.schema import answer as answer_table
 from mtor_kernel.storage.schema import person, query, question, quota_override
@@ -150,6 +150,8 @@ def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -
         `decide` said no, or :class:`InsufficientFunds`.
     NotFound
         It names a blob that the person does not keep.
+    BadInput
+        A blob that it names is of another kind than it says.
     LookupError
         Nobody has made the person known: :func:`people.ensure` comes first.
     """
@@ -212,7 +214,7 @@ def _write(conn: sa.Connection, new: NewQuery) -> Accepted:
     conn.execute(_ACCEPT, row)
     conn.execute(_ASK, {"query": new.id, "body": new.body})
     if new.blobs:
-        refer(conn, new.id, new.user, new.blobs)
+        ask_about(conn, new.id, new.user, new.blobs)
     return Accepted(new.id, hold_id, new.model, new.hold_micro)
 
 
@@ -352,7 +354,7 @@ def _keep(conn: sa.Connection, ended: Row, id: str, answer: Answer) -> None:
     conn.execute(_ANSWER, {"query": id, "body": encode(answer)})
     blobs = frozenset(part.blob for part in answer.parts if isinstance(part, Image | Audio))
     if blobs:
-        refer(conn, id, ended.person, blobs, strict=False)
+        answer_with(conn, id, ended.person, blobs)
     if ended.names_any:
         keep_only(conn, id, blobs)
 

@@ -6,17 +6,21 @@ those remain that the question or the answer names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from mtor_kernel.protocol.check import check_kept
 from mtor_kernel.protocol.errors import NotFound
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import AttemptRef
-from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.query import Part, Query
+from mtor_kernel.storage.rows import Row
 from mtor_kernel.storage.schema import blob, query, query_blob, question
 
-_KEPT = sa.select(blob.c.id).where(
+_KEPT = sa.select(blob.c.id, blob.c.mime).where(
     blob.c.person == bindparam("who"), blob.c.id.in_(bindparam("ids", expanding=True))
 )
 _NAMED = sa.select(query_blob.c.blob).where(query_blob.c.query == bindparam("of"))
@@ -38,23 +42,34 @@ NAMES_ANY = sa.exists().where(query_blob.c.query == query.c.id).correlate(query)
 _query = msgspec.json.Decoder(Query)
 
 
-def refer(
-    conn: sa.Connection, query: str, owner: str, blobs: frozenset[str], *, strict: bool = True
-) -> None:
-    """Note that a query names `blobs`, of those that its owner keeps.
+def ask_about(conn: sa.Connection, query: str, owner: str, blobs: Mapping[str, type[Part]]) -> None:
+    """Note that a question names `blobs`, each as a part of some kind.
 
     Raises
     ------
     NotFound
-        The owner does not keep one of them (`strict` only; otherwise it is left out).
+        The owner does not keep one of them.
+    BadInput
+        One of them is of another kind.
     """
-    kept = set(conn.scalars(_KEPT, {"who": owner, "ids": sorted(blobs)}))
-    if strict and kept != blobs:
-        missing = min(blobs - kept)
-        raise NotFound(f"You have no blob {missing}: upload it first.")
+    kept = {row.id: row.mime for row in _kept(conn, owner, blobs)}
+    for one in sorted(blobs):
+        if one not in kept:
+            raise NotFound(f"You have no blob {one}: upload it first.")
+        check_kept(one, blobs[one], kept[one])
+    conn.execute(_REFER, [{"query": query, "blob": one} for one in sorted(kept)])
+
+
+def answer_with(conn: sa.Connection, query: str, owner: str, blobs: frozenset[str]) -> None:
+    """Note that an answer names `blobs`, of those that its owner keeps."""
+    kept = {row.id for row in _kept(conn, owner, blobs)}
     new = kept - set(conn.scalars(_NAMED, {"of": query}))
     if new:
         conn.execute(_REFER, [{"query": query, "blob": one} for one in sorted(new)])
+
+
+def _kept(conn: sa.Connection, owner: str, blobs: Iterable[str]) -> Sequence[Row]:
+    return conn.execute(_KEPT, {"who": owner, "ids": sorted(blobs)}).all()
 
 
 def refer_written(conn: sa.Connection, ref: AttemptRef, blob: str) -> None:

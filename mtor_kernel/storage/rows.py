@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from mtor_kernel.protocol.lifecycle import Stage
-from mtor_kernel.protocol.query import Modality, Priority
+from mtor_kernel.protocol.query import Modality, Part, Priority
 
 #: A row of a result, read by its columns' names. SQLAlchemy 2.0 and 2.1 spell its type differently.
 Row: TypeAlias = Any
@@ -35,7 +35,8 @@ class NewQuery(msgspec.Struct, frozen=True):
     tokens: int
     created_at: float
     expires_at: float
-    blobs: frozenset[str] = frozenset()
+    #: The blobs that it names, each with the kind of part that it is.
+    blobs: dict[str, type[Part]] = {}
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ SUBMISSIONS: dict[str, tuple[Any, str]] = {
     "a part of no type": (says({"text": "hello"}), "malformed"),
     "an unknown part": (says({"type": "video", "blob": "0" * 64}), "malformed"),
     "a blob of no name": (says({"type": "image", "blob": "../../etc/passwd"}), "malformed"),
-    "a blob of nobody": (says({"type": "image", "blob": "0" * 64}), "not_found"),
+    "a picture for a model of words": (says({"type": "image", "blob": "0" * 64}), "bad_input"),
     "an unknown option": (with_option("warp", 9), "malformed"),
     "an option of another modality": (with_option("steps", 9), "unknown_option"),
     "too hot": (with_option("temperature", 2.1), "malformed"),

@@ -50,6 +50,12 @@ modality = "chat"
 backend = "echo"
 rates = { free = true }
 settings = { chunks = 20, rate = 50.0, fail = true, fail_after = 5, fail_first = 1 }
+
+[[models]]
+name = "sees"
+modality = "vision"
+backend = "echo"
+rates = { output_token_micro = 5 }
 """
 PROMPT = "".join(f"word{at} " for at in range(20))
 PIXEL = base64.b64decode(
@@ -172,8 +178,12 @@ async def test_a_conversation_with_a_picture(door: Door) -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]},
     ]
-    done = await client(door).chat.completions.create(model="echo", messages=asked)
-    assert done.choices[0].message.content == "What is it?"
+    done = await client(door).chat.completions.create(model="sees", messages=asked)
+    said = done.choices[0].message.content
+    assert said is not None
+    assert said.endswith("You asked: What is it?")
+    with pytest.raises(openai.BadRequestError, match="takes no picture: ask sees"):
+        await client(door).chat.completions.create(model="echo", messages=asked)
     async with door.http() as http:
         blob = await http.get("api/blobs/" + hashlib.sha256(PIXEL).hexdigest())
     assert blob.content == PIXEL
@@ -340,10 +350,10 @@ async def test_a_key_sent_again_joins_the_first_query(door: Door) -> None:
 
 async def test_a_picture_of_megabytes_passes_and_more_does_not(door: Door) -> None:
     def body(size: int) -> dict[str, Any]:
-        url = "data:image/png;base64," + base64.b64encode(bytes(size)).decode()
+        url = "data:image/png;base64," + base64.b64encode(PIXEL + bytes(size)).decode()
         part = {"type": "image_url", "image_url": {"url": url}}
         text = {"type": "text", "text": "hi"}
-        return {"model": "echo", "messages": [{"role": "user", "content": [text, part]}]}
+        return {"model": "sees", "messages": [{"role": "user", "content": [text, part]}]}
 
     async with door.http() as http:
         fits = await http.post("v1/chat/completions", json=body(4_000_000))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtor_kernel.protocol.account import RateCard, Usage
-from mtor_kernel.protocol.errors import TooLarge, UnknownOption
+from mtor_kernel.protocol.errors import BadInput, TooLarge, UnknownOption
 from mtor_kernel.protocol.query import Audio, Image, Message, Modality, Options, Query, Text
 from mtor_kernel.scheduling import pricing
 from tests.scheduling.examples import RATES, make_spec
@@ -33,7 +33,7 @@ def queries(draw: st.DrawFn) -> tuple[Query, Modality]:
     if modality is Modality.CHAT:
         options = Options(max_tokens=draw(st.none() | st.integers(1, 4096)))
     if modality is Modality.IMAGE:
-        options = Options(width=draw(st.integers(16, 4096)), steps=draw(st.integers(1, 500)))
+        options = Options(width=draw(st.integers(16, 4096)), steps=draw(st.integers(1, 50)))
     if modality is Modality.SPEECH:
         options = Options(speed=draw(st.none() | st.floats(0.25, 4)))
     return Query((Message("user", tuple(parts)),), options=options), modality
@@ -152,8 +152,70 @@ def test_pictures_recordings_and_speech_have_a_worst_case() -> None:
     said = pricing.worst_case(ask, make_spec(modality=Modality.SPEECH))
     assert (said.characters, said.audio_ms) == (5, 5 * pricing.SPOKEN_CHARACTER_MS)
     heard = Query((Message("user", (Audio(BLOB),)),))
-    transcribed = pricing.worst_case(heard, make_spec(modality=Modality.TRANSCRIPTION))
-    assert transcribed.audio_ms == pricing.MAX_AUDIO_MS
+    listens = make_spec(modality=Modality.TRANSCRIPTION, max_audio_seconds=90)
+    assert pricing.worst_case(heard, listens).audio_ms == 90_000
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_the_worst_case_has_the_figures_of_its_modality_and_no_others(modality: Modality) -> None:
+    query = Query((Message("user", (Text("a"), Audio(BLOB))),))
+    most = pricing.worst_case(query, make_spec(modality=modality))
+    filled = {name for name in FIGURES if getattr(most, name)}
+    assert filled == {*pricing.FIGURES[modality], "compute_ms"}
+
+
+@pytest.mark.parametrize(
+    ("modality", "query", "bounds", "told", "limit", "used"),
+    [
+        (
+            Modality.IMAGE, Query.ask("a cat", width=512, height=513), {"max_pixels": 512 * 512},
+            "512 × 513 are 262,656 pixels, and small draws 262,144 at most", 512 * 512, 512 * 513,
+        ),
+        (
+            Modality.IMAGE, Query.ask("a cat", steps=31), {"max_steps": 30},
+            "steps is 31, and small takes 30 at most", 30, 31,
+        ),
+        (
+            Modality.SPEECH, Query.ask("eleven char"), {"max_characters": 10},
+            "11 characters, and small speaks 10 at a time", 10, 11,
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_beyond_a_bound_is_refused_with_the_figures(
+    modality: Modality, query: Query, bounds: dict[str, int], told: str, limit: int, used: int
+) -> None:
+    with pytest.raises(BadInput, match=told) as refused:
+        pricing.hold_for(query, make_spec(modality=modality, **bounds))
+    assert refused.value.details == {"limit": limit, "used": used}
+
+
+def test_a_size_that_is_half_said_may_be_as_large_as_the_model_draws() -> None:
+    spec = make_spec(modality=Modality.IMAGE, max_pixels=640 * 640, max_steps=10)
+    assert pricing.worst_case(Query.ask("a cat", width=64), spec).pixel_steps == 640 * 640 * 10
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_a_card_must_price_something_that_its_modality_uses(modality: Modality) -> None:
+    useful = set(pricing.rates_of(modality))
+    for rate in RATE_NAMES:
+        spec = make_spec(modality=modality, rates=RateCard(**{rate: 1}))
+        if rate in useful:
+            pricing.check_rates(spec)
+        else:
+            with pytest.raises(BadInput, match=f"prices nothing that {modality} uses"):
+                pricing.check_rates(spec)
+    pricing.check_rates(make_spec(modality=modality, rates=FREE))
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_every_rate_that_a_modality_uses_makes_its_hold_dearer(modality: Modality) -> None:
+    query = Query((Message("user", (Text("words to price"), Audio(BLOB))),))
+    for rate in pricing.rates_of(modality):
+        low, high = (
+            pricing.hold_for(query, make_spec(modality=modality, rates=RateCard(**{rate: micro})))
+            for micro in (1000, 2000)
+        )
+        assert high > low
 
 
 @given(queries(), st.floats(0, 10_000))

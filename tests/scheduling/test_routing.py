@@ -1,13 +1,20 @@
 """Which model answers, and what a faulty catalogue is told."""
 
+from collections.abc import Callable
+
 import pytest
 
-from mtor_kernel.protocol.errors import BadInput, Malformed, NoModel, UnknownModel
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.errors import BadInput, Forbidden, Malformed, NoModel, UnknownModel
+from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.query import Modality
 from mtor_kernel.scheduling.routing import (
     Catalogue,
     build_catalogue,
+    candidates,
+    check_role,
     expand,
+    name_for,
     names,
     parse_catalogue,
     resolve,
@@ -160,9 +167,18 @@ def test_an_empty_catalogue_is_one() -> None:
         ),
         (("rates = { free = true }", ""), r"missing required field `rates`: add it.*line 18"),
         (("free = true", "free = false"), r"a rate card prices at least one.*line 18, at rates"),
+        (("slots = 2", "slots = 0"), r"at slots in line 9"),
+        (("temperature = 0.2", "temperature = 9"), r"at defaults.temperature in line 13"),
+        (("output_token_micro = 20", "output_token = 20"), r"at rates in line 11"),
+        (
+            ("output_token_micro = 20", "image_micro = 20"),
+            r"prices nothing that chat uses.*price one of query_micro, .*at rates in line 11",
+        ),
         (("[aliases]", "[alias]"), r"unknown field `alias`: mend its spelling"),
         (('fast = ["echo"]', "fast = 3"), r"aliases"),
-        (('fast = ["echo"]', 'fast = ["ecco"]'), r"Did you mean 'echo'"),
+        (('fast = ["echo"]', 'fast = ["ecco"]'), r"Did you mean 'echo'.*line 3"),
+        (('fast = ["echo"]', 'fast = ["fast"]'), r"in a circle.*line 3"),
+        (('name = "smollm2"', 'name = "echo"'), r"stands twice.*line 19"),
     ],
 )
 def test_a_faulty_catalogue_is_told_where_and_what_to_do(
@@ -176,3 +192,51 @@ def test_a_faulty_catalogue_is_told_where_and_what_to_do(
 def test_what_is_no_toml_is_malformed() -> None:
     with pytest.raises(Malformed, match="not valid TOML"):
         parse_catalogue("= =")
+
+
+def refuses(*refused: str) -> Callable[[ModelSpec], None]:
+    """A check that some models do not pass."""
+
+    def check(spec: ModelSpec) -> None:
+        if spec.name in refused:
+            raise BadInput(f"not {spec.name}")
+
+    return check
+
+
+def test_a_chain_is_the_first_well_model_that_takes_the_query(catalogue: Catalogue) -> None:
+    assert resolve(catalogue, "best", everything, refuses("big")).name == "smollm2"
+    assert resolve(catalogue, "best", {"echo"}.__contains__, refuses("big")).name == "echo"
+    assert resolve(catalogue, "best", nothing, refuses("big")).name == "smollm2"
+    fit = candidates(catalogue, "best", refuses("smollm2"))
+    assert [spec.name for spec in fit] == ["big", "echo"]
+
+
+def test_what_no_model_of_a_chain_takes_is_refused_by_the_first(catalogue: Catalogue) -> None:
+    with pytest.raises(BadInput, match="not big"):
+        resolve(catalogue, "best", everything, refuses("big", "smollm2", "echo"))
+    with pytest.raises(BadInput, match="not echo"):
+        resolve(catalogue, "echo", everything, refuses("echo"))
+
+
+def test_a_modality_has_a_name_to_ask_for() -> None:
+    sees = make_spec("llava", modality=Modality.VISION)
+    assert name_for(build_catalogue([sees]), Modality.VISION) == "llava"
+    assert name_for(build_catalogue([sees], {"vision": ["llava"]}), Modality.VISION) == "vision"
+    assert name_for(build_catalogue([sees], {"vision": []}), Modality.VISION) == "llava"
+    assert name_for(build_catalogue([sees]), Modality.SPEECH) == ""
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [(Role.GUEST, False), (Role.USER, False), (Role.CONTRIBUTOR, True), (Role.SYSOP, True)],
+)
+def test_a_model_may_be_for_some_roles_only(role: Role, may: bool) -> None:
+    spec = make_spec("big", roles=(Role.CONTRIBUTOR,))
+    scopes = frozenset({SCOPE_SYSOP}) if role is Role.SYSOP else frozenset({SCOPE_QUERY})
+    check_role(make_spec("small"), User("ann", role))
+    if may:
+        check_role(spec, User("ann", role, scopes))
+    else:
+        with pytest.raises(Forbidden, match=f"big is for contributor here, and you are {role}"):
+            check_role(spec, User("ann", role, scopes))

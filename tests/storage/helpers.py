@@ -63,7 +63,7 @@ def new_query(
         tokens=tokens,
         created_at=at,
         expires_at=at + 600,
-        blobs=blobs,
+        blobs=dict.fromkeys(blobs, Image),
     )
 
 

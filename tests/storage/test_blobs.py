@@ -295,3 +295,19 @@ async def test_an_attempt_that_does_not_run_writes_nothing(
             "ann", PICTURE, "image/png", note=lambda db, it: references.refer_written(db, ref, it)
         )
     assert files(store) == set()
+
+
+@pytest.mark.parametrize(
+    ("mime", "fits"),
+    [("image/webp", True), ("application/octet-stream", True), ("audio/wav", False)],
+)
+async def test_a_question_may_not_take_a_sound_for_a_picture(
+    blobs: Blobs, store: Store, mime: str, fits: bool
+) -> None:
+    info = await blobs.put("ann", PICTURE, mime)
+    asked = new_query("ann", blobs=frozenset({info.id}))
+    if fits:
+        accept(store, asked)
+    else:
+        with pytest.raises(BadInput, match="is audio/wav and no picture"):
+            accept(store, asked)
