@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 GROUP = "mtor.backends"
 #: Ours, found even where the package's metadata is not.
 BUILT_IN = {
+    "anthropic": "dask_workers.backends.anthropic:AnthropicBackend",
     "echo": "dask_workers.backends.echo:EchoBackend",
     "hibari": "dask_workers.backends.hibari:HibariBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",

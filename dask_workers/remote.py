@@ -144,7 +144,8 @@ class Call:
         if not self._answered and isinstance(error, OSError):
             return unreachable(self._name)
         if type(error).__name__ in _TOLD:
-            return failed(self._name, scrub(str(error), self._settings.key()))
+            body = getattr(error, "body", None) or str(error)
+            return failed(self._name, _sentence(body, self._settings))
         return garbled(self._name, type(error).__name__)
 
     def close(self) -> None:
@@ -307,14 +308,19 @@ def count_tokens(text: str) -> int:
 
 def _said(body: bytes, settings: ServiceSettings) -> str:
     """Return the sentence in an error's body, clean."""
-    text = body[:20_000].decode("utf-8", "replace")
-    with suppress(ValueError):
+    try:
         told = msgspec.json.decode(body)
-        for name in ("error", "detail", "message"):
-            while isinstance(told, dict) and name in told:
-                told = told[name]
-        text = told if isinstance(told, str) else str(told)
-    return scrub(text, settings.key()) or "it does not say why"
+    except ValueError:
+        told = body[:20_000].decode("utf-8", "replace")
+    return _sentence(told, settings)
+
+
+def _sentence(told: Any, settings: ServiceSettings) -> str:
+    """Return the sentence in what a service tells of an error, clean."""
+    for name in ("error", "detail", "message"):
+        while isinstance(told, dict) and name in told:
+            told = told[name]
+    return scrub(str(told), settings.key()) or "it does not say why"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

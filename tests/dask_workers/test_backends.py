@@ -38,6 +38,8 @@ SECRET = "sk-verysecret-0123456789"
 KEY_VARIABLE = "MTOR_TEST_KEY"
 #: The promise: a cancel is heeded within a second. On a busy machine one try of three shows it.
 HEED_SECONDS, TRIES = 1.0, 3
+#: Pieces of a stream after which every service has said some words, and not all.
+MIDDLE = 5
 LASTING = (BadInput, Denied, Refused, NotFound)
 
 
@@ -281,7 +283,7 @@ def test_the_credential_goes_to_the_service_and_to_nobody_else(stand: Stand) -> 
         pytest.param(Fault(status=529), id="529"),
         pytest.param(Fault(307, {"Location": "http://127.0.0.1:9/elsewhere"}), id="redirected"),
         pytest.param(Fault(broken_after=0), id="broken before the first word"),
-        pytest.param(Fault(broken_after=1), id="broken in the middle"),
+        pytest.param(Fault(broken_after=MIDDLE), id="broken in the middle"),
         pytest.param(Fault(malformed=True), id="malformed"),
     ],
 )
@@ -308,7 +310,7 @@ def test_a_service_that_is_not_there_is_told_and_tried_again(stand: Stand) -> No
 
 
 @REMOTE
-@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("after", [0, MIDDLE])
 def test_a_silence_ends_in_an_error_after_its_time(stand: Stand, after: int) -> None:
     stand.service.fault = Fault(silent_after=after)
     with pytest.raises(BackendFailed, match=r"0\.2 s") as failed:
@@ -325,7 +327,7 @@ def test_what_the_service_calls_a_bad_request_is_the_users_to_change(stand: Stan
 
 
 @REMOTE
-@pytest.mark.parametrize("after", [0, 1], ids=["before the first word", "in the middle"])
+@pytest.mark.parametrize("after", [0, MIDDLE], ids=["before the first word", "in the middle"])
 def test_a_cancel_reaches_a_service_that_is_silent(stand: Stand, after: int) -> None:
     stand.service.fault = Fault(silent_after=after)
     assert min(_seconds_to_heed_a_cancel(stand) for _ in range(TRIES)) < HEED_SECONDS

@@ -1,11 +1,14 @@
-"""The catalogue that the page on backends shows is one that a realm takes."""
+"""The page on remote models: its catalogue is one that a realm takes, every setting is told."""
 
+import msgspec
 import pytest
 
-from dask_workers.discovery import backend_names, discover
+from dask_workers.backends import anthropic, ollama, openai_compatible
+from dask_workers.discovery import discover
+from dask_workers.remote import ServiceSettings
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.scheduling.routing import parse_catalogue
-from tests.docs.pages import blocks, page
+from tests.docs.pages import blocks, page, rows, section
 
 PAGE = page("operator/backends.md")
 CATALOGUE = parse_catalogue("\n".join(blocks(PAGE, "toml")))
@@ -23,7 +26,30 @@ def test_a_chain_on_the_page_leads_from_the_laptop_to_the_cloud() -> None:
     assert len(set(backends)) == len(backends)
 
 
+SERVICES = {
+    "OpenAI's dialect: vLLM, llama-server, LocalAI, OpenAI": openai_compatible.Settings,
+    "Ollama": ollama.Settings,
+    "Anthropic: Claude": anthropic.Settings,
+}
+
+
+@pytest.mark.parametrize("heading", SERVICES)
+def test_every_setting_of_a_backend_is_told_with_its_default(heading: str) -> None:
+    told = {cells[0].strip("`"): cells[1].strip("`") for cells in rows(section(PAGE, heading))}
+    shared = {one.name: one for one in msgspec.structs.fields(ServiceSettings)}
+    for one in msgspec.structs.fields(SERVICES[heading]):
+        default = one.default_factory() if one.default is msgspec.NODEFAULT else one.default
+        if one.name not in shared:
+            assert msgspec.json.decode(told[one.name]) == default
+        elif default != shared[one.name].default:
+            assert f'`"{default}"`' in section(PAGE, heading), one.name
+
+
+def test_every_setting_of_every_service_is_told() -> None:
+    told = {cells[0].strip("`") for cells in rows(section(PAGE, "Settings of every service"))}
+    assert {one.name for one in msgspec.structs.fields(ServiceSettings)} <= told
+
+
 def test_every_backend_that_asks_a_service_has_an_example() -> None:
     shown = {spec.backend for spec in CATALOGUE.models}
-    assert shown & set(backend_names()) == shown
-    assert "openai_compatible" in shown
+    assert {kind.__module__.rpartition(".")[2] for kind in SERVICES.values()} <= shown
