@@ -26,6 +26,7 @@ BUILT_IN = {
     "ollama": "dask_workers.backends.ollama:OllamaBackend",
     "openai_compatible": "dask_workers.backends.openai_compatible:OpenAICompatibleBackend",
     "whisper": "dask_workers.backends.whisper:WhisperBackend",
+    "sight": "dask_workers.backends.sight:SightBackend",
 }
 
 

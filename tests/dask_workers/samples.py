@@ -22,6 +22,8 @@ SMOLLM2 = ModelSpec(
     settings={"weights": "smollm2"},
 )
 
+SIGHT = ModelSpec("sight", Modality.VISION, "sight", RateCard(free=True), slots=2)
+
 
 def echo(
     name: str = "echo", *, slots: int = 4, preload: bool = False, **settings: Any
