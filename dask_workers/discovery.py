@@ -25,8 +25,8 @@ BUILT_IN = {
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",
     "ollama": "dask_workers.backends.ollama:OllamaBackend",
     "openai_compatible": "dask_workers.backends.openai_compatible:OpenAICompatibleBackend",
-    "whisper": "dask_workers.backends.whisper:WhisperBackend",
     "sight": "dask_workers.backends.sight:SightBackend",
+    "whisper": "dask_workers.backends.whisper:WhisperBackend",
 }
 
 

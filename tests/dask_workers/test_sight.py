@@ -11,7 +11,7 @@ from dask_workers.backends.sight import SightBackend
 from mtor_kernel.protocol.backend import Delta
 from mtor_kernel.protocol.errors import BadInput, NotFound, UnknownOption
 from mtor_kernel.protocol.query import Image, Message, Options, Part, Query, Text
-from tests.dask_workers.context_double import Desk, Said, ask, blob_id
+from tests.dask_workers.desk import Desk, Said, ask, blob_id
 from tests.dask_workers.samples import SIGHT
 from tests.pictures import CARD, card, encoded, photograph
 
