@@ -21,6 +21,7 @@ BUILT_IN = {
     "anthropic": "dask_workers.backends.anthropic:AnthropicBackend",
     "echo": "dask_workers.backends.echo:EchoBackend",
     "hibari": "dask_workers.backends.hibari:HibariBackend",
+    "huggingface": "dask_workers.backends.huggingface:HuggingFaceBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",
     "ollama": "dask_workers.backends.ollama:OllamaBackend",

@@ -212,7 +212,7 @@ def refusal(
             f"The service of {name} refuses the realm's key (status {status}): tell the sysop.",
             status=status,
         )
-    wait = retry_after(headers)
+    wait = _loads_in(body) if retry_after(headers) is None else retry_after(headers)
     if status in _BUSY:
         when = f"in {wait:.0f} s" if wait else "later"
         return BackendFailed(
@@ -281,6 +281,15 @@ def retry_after(headers: Any) -> float | None:
         except (TypeError, ValueError):
             return None
     return max(0.0, min(seconds, MAX_RETRY_SECONDS)) if seconds == seconds else None
+
+
+def _loads_in(body: bytes) -> float | None:
+    """Return the seconds that Hugging Face takes to load a model, where it says them."""
+    with suppress(ValueError):
+        told = msgspec.json.decode(body)
+        if isinstance(told, dict):
+            return retry_after({"retry-after": told.get("estimated_time")})
+    return None
 
 
 def scrub(text: str, *secrets: str) -> str:

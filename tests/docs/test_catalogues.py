@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from dask_workers.backends import anthropic, ollama, openai_compatible
+from dask_workers.backends import anthropic, huggingface, ollama, openai_compatible
 from dask_workers.discovery import discover
 from dask_workers.remote import ServiceSettings
 from mtor_kernel.protocol.backend import ModelSpec
@@ -30,6 +30,7 @@ SERVICES = {
     "OpenAI's dialect: vLLM, llama-server, LocalAI, OpenAI": openai_compatible.Settings,
     "Ollama": ollama.Settings,
     "Anthropic: Claude": anthropic.Settings,
+    "Hugging Face": huggingface.Settings,
 }
 
 
