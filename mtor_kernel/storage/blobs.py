@@ -169,7 +169,7 @@ class Blobs:
         for start in range(0, len(old), _SWEEP):
             some = old[start : start + _SWEEP]
             # In the writer's turn: no put of the same bytes can come between look-up and removal.
-            gone += await self._store.write(partial(_sweep, paths=some))
+            gone += await self._store.write(partial(_sweep, paths=some), once=True)
         return gone
 
     def _path(self, id: str) -> Path:
@@ -204,7 +204,7 @@ class Blobs:
                 note(conn, info.id)
             file.replace(path)
 
-        await self._store.write(keep)
+        await self._store.write(keep, once=True)
         await asyncio.to_thread(_sync_folders, path.parent, self._root)
 
     def _older_than(self, then: float) -> list[Path]:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, literal
 
 from mtor_kernel.protocol.account import show_credits
 from mtor_kernel.protocol.errors import BadInput, InsufficientFunds, NotFound
+from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.rows import Row
 from mtor_kernel.storage.schema import account, transfer
 from mtor_kernel.storage.selfcheck import check
@@ -51,9 +52,9 @@ _BALANCE = sa.select(account.c.posted_micro, account.c.held_micro, account.c.unl
 _OPEN = sa.insert(account).values(
     id=bindparam("of"), posted_micro=0, held_micro=0, unlimited=bindparam("free")
 )
-_TRANSFER = sa.insert(transfer).values(pending_id=None).returning(transfer.c.id)
+_TRANSFER = Prepared(sa.insert(transfer).values(pending_id=None).returning(transfer.c.id))
 #: Nothing is found where the account lacks the funds.
-_SET_ASIDE = (
+_SET_ASIDE = Prepared(
     sa.update(account)
     .where(
         account.c.id == bindparam("of"),
@@ -65,7 +66,7 @@ _SET_ASIDE = (
     .values(held_micro=account.c.held_micro + bindparam("amount"))
 )
 #: The row that ends a hold takes from it whose it is and how much it holds.
-_END = (
+_END = Prepared(
     sa.insert(transfer)
     .from_select(
         ["kind", "debit", "credit", "amount_micro", "held_micro", "pending_id", "query", "reason",
@@ -88,7 +89,7 @@ _END = (
     )
     .returning(transfer.c.debit, transfer.c.credit, transfer.c.held_micro)
 )  # fmt: skip
-_POST = (
+_POST = Prepared(
     sa.update(account)
     .where(account.c.id.in_([bindparam("debit"), bindparam("credit")]))
     .values(
@@ -99,7 +100,7 @@ _POST = (
         + sa.case((account.c.id == bindparam("debit"), bindparam("held")), else_=0),
     )
 )  # fmt: skip
-_RELEASE = (
+_RELEASE = Prepared(
     sa.update(account)
     .where(account.c.id == bindparam("debit"))
     .values(held_micro=account.c.held_micro + bindparam("held"))
@@ -144,7 +145,7 @@ def grant(conn: sa.Connection, account: str, amount: int, reason: str, now: floa
     debit, credit = (MINT, account) if amount > 0 else (account, MINT)
     number = _write(conn, "grant", debit, credit, abs(amount), 0, None, reason, now)
     told = {"debit": debit, "credit": credit, "amount": abs(amount), "held": 0}
-    conn.execute(_POST, told)
+    _POST.run(conn, told)
     return number
 
 
@@ -160,7 +161,7 @@ def hold(conn: sa.Connection, account: str, amount: int, query: str | None, now:
     """
     if amount < 0:
         raise LedgerRefused(f"a hold of {amount}")
-    if conn.execute(_SET_ASIDE, {"of": account, "amount": amount}).rowcount != 1:
+    if _SET_ASIDE.run(conn, {"of": account, "amount": amount}) != 1:
         raise _insufficient(balance(conn, account), amount)
     return _write(conn, "hold", account, HOUSE, 0, amount, query, "", now)
 
@@ -176,8 +177,8 @@ def settle(conn: sa.Connection, hold_id: int, amount: int, now: float) -> None:
     if amount < 0:
         raise LedgerRefused(f"a charge of {amount}")
     ended = _end(conn, "settle", hold_id, amount, now)
-    conn.execute(
-        _POST,
+    _POST.run(
+        conn,
         {"debit": ended.debit, "credit": ended.credit, "amount": amount, "held": ended.held_micro},
     )
 
@@ -185,13 +186,13 @@ def settle(conn: sa.Connection, hold_id: int, amount: int, now: float) -> None:
 def void(conn: sa.Connection, hold_id: int, now: float) -> None:
     """End a hold without a charge; raise :class:`LedgerRefused` as :func:`settle` does."""
     ended = _end(conn, "void", hold_id, 0, now)
-    conn.execute(_RELEASE, {"debit": ended.debit, "held": ended.held_micro})
+    _RELEASE.run(conn, {"debit": ended.debit, "held": ended.held_micro})
 
 
 def _end(conn: sa.Connection, kind: str, hold_id: int, amount: int, now: float) -> Row:
     told = {"kind": kind, "amount": amount, "hold": hold_id, "now": now}
     try:
-        ended = conn.execute(_END, told).one_or_none()
+        ended = _END.one_or_none(conn, told)
     except sa.exc.IntegrityError as error:
         raise LedgerRefused(f"hold {hold_id} has ended already") from error
     if ended is None:
@@ -213,7 +214,7 @@ def _write(
         "reason": reason,
         "created_at": now,
     }
-    return int(conn.execute(_TRANSFER, row).scalar_one())
+    return int(_TRANSFER.rows(conn, row)[0].id)
 
 
 def _insufficient(has: Balance, amount: int) -> InsufficientFunds:

@@ -19,6 +19,7 @@ from mtor_kernel.protocol.lifecycle import Stage, step
 from mtor_kernel.protocol.query import Answer, Audio, Image, Modality, Priority
 from mtor_kernel.protocol.quota import Quotas, Standing
 from mtor_kernel.storage import ledger, people, spending
+from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.quotas import decode_override, standing
 from mtor_kernel.storage.records import answer, history, info, unfinished, unknown, usage
 from mtor_kernel.storage.references import NAMES_ANY, answer_with, ask_about, keep_only
@@ -41,14 +42,19 @@ Decide = Callable[[Standing, Quotas, int, int, float], None]
 def _into(finish: Stage, *starts: Stage) -> sa.Update:
     """Return the statement that takes queries from any of `starts` to `finish`."""
     from_ = [start for start in starts if step(start, finish)]
-    return sa.update(query).where(query.c.stage.in_(from_)).values(stage=finish)
+    # Not `in_`, whose list would be written into the text anew each time.
+    return (
+        sa.update(query)
+        .where(sa.or_(*(query.c.stage == start for start in from_)))
+        .values(stage=finish)
+    )
 
 
-def _ending(finish: Stage, *starts: Stage) -> sa.Update:
+def _ending(finish: Stage, *starts: Stage) -> Prepared:
     """Return the statement that ends a query: whichever attempt, or the one that is named."""
     attempt = bindparam("of_attempt", type_=sa.Integer)
     epoch = bindparam("of_epoch", type_=sa.BigInteger)
-    return (
+    return Prepared(
         _into(finish, *starts)
         .where(
             query.c.id == bindparam("of"),
@@ -66,7 +72,7 @@ def _ending(finish: Stage, *starts: Stage) -> sa.Update:
 
 
 #: One row where the person is known: whether banned, the sysop's rules, the query of this key.
-_ARRIVAL = (
+_ARRIVAL = Prepared(
     sa.select(
         person.c.banned_at,
         person.c.ban_reason,
@@ -85,8 +91,8 @@ _ARRIVAL = (
     )
     .where(person.c.name == bindparam("who"))
 )
-_ACCEPT = sa.insert(query).values(stage=Stage.QUEUED, attempt=0)
-_ASK = sa.insert(question)
+_ACCEPT = Prepared(sa.insert(query).values(stage=Stage.QUEUED, attempt=0))
+_ASK = Prepared(sa.insert(question))
 _DISPATCH = (
     _into(Stage.RUNNING, Stage.QUEUED)
     .where(query.c.id.in_(bindparam("ids", expanding=True)))
@@ -98,14 +104,6 @@ _DISPATCH = (
         .where(question.c.query == query.c.id)
         .scalar_subquery()
         .label("body"),
-        query.c.person,
-        query.c.model,
-        query.c.modality,
-        query.c.hold_id,
-        query.c.hold_micro,
-        query.c.tokens,
-        query.c.created_at,
-        query.c.expires_at,
     )
 )
 _BACK = (
@@ -113,16 +111,18 @@ _BACK = (
     .values(epoch=None, started_at=None)
     .returning(query.c.id, NAMES_ANY)
 )
-_REQUEUE = _BACK.where(
-    query.c.id == bindparam("of"),
-    query.c.attempt == bindparam("of_attempt"),
-    query.c.epoch == bindparam("of_epoch"),
+_REQUEUE = Prepared(
+    _BACK.where(
+        query.c.id == bindparam("of"),
+        query.c.attempt == bindparam("of_attempt"),
+        query.c.epoch == bindparam("of_epoch"),
+    )
 )
 _RECLAIM = _BACK.where(query.c.ended_at.is_(None), query.c.epoch < bindparam("in_epoch"))
 _SETTLE = _ending(Stage.SETTLED, Stage.RUNNING)
 _FAIL = _ending(Stage.FAILED, Stage.QUEUED, Stage.RUNNING)
 _CANCEL = _ending(Stage.CANCELLED, Stage.QUEUED, Stage.RUNNING)
-_ANSWER = sa.insert(answer_table)
+_ANSWER = Prepared(sa.insert(answer_table))
 #: By the ledger's number: the order in which they were accepted, whatever the clock did.
 _WAITING = (
     sa.select(
@@ -155,7 +155,7 @@ def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -
     LookupError
         Nobody has made the person known: :func:`people.ensure` comes first.
     """
-    found = conn.execute(_ARRIVAL, {"who": new.user, "key": new.key}).one_or_none()
+    found = _ARRIVAL.one_or_none(conn, {"who": new.user, "key": new.key})
     if found is None:
         raise LookupError(f"{new.user!r} is not known here")
     if found.id is not None:
@@ -176,7 +176,7 @@ def known(conn: sa.Connection, user: str, key: str, body_hash: str) -> Accepted 
     KeyConflict
         It names another query than the one of this hash.
     """
-    found = conn.execute(_ARRIVAL, {"who": user, "key": key}).one_or_none()
+    found = _ARRIVAL.one_or_none(conn, {"who": user, "key": key})
     if found is None or found.id is None:
         return None
     return _repeated(found, key, body_hash)
@@ -211,8 +211,8 @@ def _write(conn: sa.Connection, new: NewQuery) -> Accepted:
         "created_at": new.created_at,
         "expires_at": new.expires_at,
     }
-    conn.execute(_ACCEPT, row)
-    conn.execute(_ASK, {"query": new.id, "body": new.body})
+    _ACCEPT.run(conn, row)
+    _ASK.run(conn, {"query": new.id, "body": new.body})
     if new.blobs:
         ask_about(conn, new.id, new.user, new.blobs)
     return Accepted(new.id, hold_id, new.model, new.hold_micro)
@@ -222,14 +222,14 @@ def dispatch(conn: sa.Connection, ids: Iterable[str], epoch: int, now: float) ->
     """Begin the next attempt of each query that is still queued; the others are left out."""
     wanted = list(ids)
     rows = conn.execute(_DISPATCH, {"ids": wanted, "in_epoch": epoch, "now": now})
-    begun = {row.id: _begun(row) for row in rows}
+    begun = {row.id: Dispatched(row.id, row.attempt, row.body) for row in rows}
     return [begun[query] for query in wanted if query in begun]
 
 
 def requeue(conn: sa.Connection, id: str, attempt: int, epoch: int, now: float) -> bool:
     """Put a query whose attempt is over back on the line; false where that attempt does not run."""
     told = {"of": id, "of_attempt": attempt, "of_epoch": epoch}
-    return bool(_forget_written(conn, conn.execute(_REQUEUE, told).all()))
+    return bool(_forget_written(conn, _REQUEUE.rows(conn, told)))
 
 
 def settle(
@@ -293,22 +293,6 @@ def reclaim(conn: sa.Connection, epoch: int, now: float) -> list[WaitingRow]:
     return [_waiting(row) for row in conn.execute(_WAITING)]
 
 
-def _begun(row: Row) -> Dispatched:
-    return Dispatched(
-        id=row.id,
-        attempt=row.attempt,
-        body=row.body,
-        user=row.person,
-        model=row.model,
-        modality=Modality(row.modality),
-        hold_id=row.hold_id,
-        hold_micro=row.hold_micro,
-        tokens=row.tokens,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-    )
-
-
 def _waiting(row: Row) -> WaitingRow:
     return WaitingRow(
         id=row.id,
@@ -327,7 +311,7 @@ def _waiting(row: Row) -> WaitingRow:
 
 
 def _end(
-    conn: sa.Connection, statement: sa.Update, id: str, attempt: int | None, epoch: int | None,
+    conn: sa.Connection, statement: Prepared, id: str, attempt: int | None, epoch: int | None,
     now: float, *, charge: Charge | None = None, error: ErrorInfo | None = None,
 ) -> Row | None:  # fmt: skip
     told = {
@@ -340,7 +324,7 @@ def _end(
         "because": None if error is None else encode(error).decode(),
     }
     try:
-        return conn.execute(statement, told).one_or_none()
+        return statement.one_or_none(conn, told)
     except sa.exc.IntegrityError as error:
         raise ledger.LedgerRefused(f"query {id} cannot be charged {told['charge']}") from error
 
@@ -351,7 +335,7 @@ def _charge(conn: sa.Connection, ended: Row, charge: Charge, now: float) -> None
 
 
 def _keep(conn: sa.Connection, ended: Row, id: str, answer: Answer) -> None:
-    conn.execute(_ANSWER, {"query": id, "body": encode(answer)})
+    _ANSWER.run(conn, {"query": id, "body": encode(answer)})
     blobs = frozenset(part.blob for part in answer.parts if isinstance(part, Image | Audio))
     if blobs:
         answer_with(conn, id, ended.person, blobs)

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.quota import Quotas, Standing, Use
+from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.schema import blob, query, quota_override, usage
 
 #: The window of ``queries_per_minute``, in seconds.
@@ -71,16 +72,16 @@ def standing(conn: sa.Connection, user: str, quotas: Quotas, now: float) -> Stan
         "today": f"{today:%Y-%m-%d}",
         "first": f"{today:%Y-%m}-01",
     }
-    row = conn.execute(_statement(rules), told).one()._mapping
+    row = _statement(rules).rows(conn, told)[0]._asdict()
     return Standing({rule: Use(int(row[rule]), _resets_at(rule, row, today)) for rule in rules})
 
 
 @cache
-def _statement(rules: tuple[str, ...]) -> sa.Select[Any]:
+def _statement(rules: tuple[str, ...]) -> Prepared:
     columns = [_USED[rule].label(rule) for rule in rules]
     if "queries_per_minute" in rules:
         columns.append(_OLDEST.label("oldest"))
-    return sa.select(*columns)
+    return Prepared(sa.select(*columns))
 
 
 def _resets_at(rule: str, row: Mapping[Any, Any], now: datetime) -> float | None:

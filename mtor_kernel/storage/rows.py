@@ -59,14 +59,6 @@ class Dispatched(msgspec.Struct, frozen=True):
     attempt: int
     #: The encoded ``Query``.
     body: bytes
-    user: str
-    model: str
-    modality: Modality
-    hold_id: int
-    hold_micro: int
-    tokens: int
-    created_at: float
-    expires_at: float
 
 
 class WaitingRow(msgspec.Struct, frozen=True):

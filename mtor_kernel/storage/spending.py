@@ -9,9 +9,10 @@ from sqlalchemy import bindparam
 
 from mtor_kernel.protocol.account import Charge
 from mtor_kernel.protocol.views import UsageRow
+from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.schema import usage
 
-_ADD = (
+_ADD = Prepared(
     sa.update(usage)
     .where(
         usage.c.person == bindparam("who"),
@@ -25,14 +26,16 @@ _ADD = (
         output_tokens=usage.c.output_tokens + bindparam("tokens_out"),
     )
 )
-_FIRST = sa.insert(usage).values(
-    person=bindparam("who"),
-    day=bindparam("on"),
-    model=bindparam("of"),
-    queries=1,
-    charge_micro=bindparam("charge"),
-    input_tokens=bindparam("tokens_in"),
-    output_tokens=bindparam("tokens_out"),
+_FIRST = Prepared(
+    sa.insert(usage).values(
+        person=bindparam("who"),
+        day=bindparam("on"),
+        model=bindparam("of"),
+        queries=1,
+        charge_micro=bindparam("charge"),
+        input_tokens=bindparam("tokens_in"),
+        output_tokens=bindparam("tokens_out"),
+    )
 )
 _SINCE = (
     sa.select(usage)
@@ -60,8 +63,8 @@ def add(conn: sa.Connection, person: str, model: str, charge: Charge, now: float
         "tokens_in": charge.usage.input_tokens,
         "tokens_out": charge.usage.output_tokens,
     }
-    if conn.execute(_ADD, told).rowcount == 0:
-        conn.execute(_FIRST, told)
+    if _ADD.run(conn, told) == 0:
+        _FIRST.run(conn, told)
 
 
 def since(conn: sa.Connection, person: str, then: float) -> list[UsageRow]:

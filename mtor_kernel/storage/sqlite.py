@@ -107,14 +107,16 @@ def writer_engine(path: Path) -> sa.Engine:
     """Return the engine of the one connection that writes."""
     engine = _engine(path, 1, ("journal_mode = WAL", *_PRAGMAS))
     # IMMEDIATE: to begin as a reader and turn writer later can fail half-way.
-    sa.event.listen(engine, "begin", _begin("BEGIN IMMEDIATE"))
+    sa.event.listen(engine, "begin", _saying("BEGIN IMMEDIATE"))
+    # In words: of a transaction that is not there any more, the driver's own commit says nothing.
+    sa.event.listen(engine, "commit", _saying("COMMIT"))
     return engine
 
 
 def reader_engine(path: Path) -> sa.Engine:
     """Return the engine of the connections that only read, each from one snapshot."""
     engine = _engine(path, READERS, (*_PRAGMAS, "query_only = ON"))
-    sa.event.listen(engine, "begin", _begin("BEGIN"))
+    sa.event.listen(engine, "begin", _saying("BEGIN"))
     return engine
 
 
@@ -130,7 +132,7 @@ def _engine(path: Path, size: int, pragmas: tuple[str, ...]) -> sa.Engine:
     )
 
     def connected(connection: sqlite3.Connection, _record: Any) -> None:
-        # Python's own idea of when a transaction begins is switched off: see `_begin`.
+        # Python's own idea of when a transaction begins is switched off: see `_saying`.
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
@@ -139,11 +141,11 @@ def _engine(path: Path, size: int, pragmas: tuple[str, ...]) -> sa.Engine:
     return engine
 
 
-def _begin(statement: str) -> Callable[[sa.Connection], None]:
-    def begin(conn: sa.Connection) -> None:
+def _saying(statement: str) -> Callable[[sa.Connection], None]:
+    def say(conn: sa.Connection) -> None:
         conn.exec_driver_sql(statement)
 
-    return begin
+    return say
 
 
 def is_disk_full(error: BaseException) -> bool:

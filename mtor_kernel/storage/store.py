@@ -65,10 +65,17 @@ class Store:
             lock.release()
             raise
 
-    async def write(self, work: Callable[[sa.Connection], T]) -> T:
+    async def write(self, work: Callable[[sa.Connection], T], *, once: bool = False) -> T:
         """Carry out `work` in the writer's thread and return its result once it is durable.
 
         To cancel the wait does not undo the work.
+
+        Parameters
+        ----------
+        work
+            What to do; called again where another work of the same transaction has raised.
+        once
+            Call it once only: it does something beside the database.
 
         Raises
         ------
@@ -79,11 +86,11 @@ class Store:
         BaseException
             Whatever `work` raised: nothing of it was written.
         """
-        return cast(T, await self._writer.write(work))
+        return cast(T, await self._writer.write(work, once=once))
 
-    def write_sync(self, work: Callable[[sa.Connection], T]) -> T:
+    def write_sync(self, work: Callable[[sa.Connection], T], *, once: bool = False) -> T:
         """Do what :meth:`write` does, from a thread that may wait."""
-        return cast(T, self._writer.write_sync(work))
+        return cast(T, self._writer.write_sync(work, once=once))
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Return what `work` finds, in one of the readers' threads; it cannot write."""

@@ -1,8 +1,13 @@
 """The one thread that writes, many works to a commit.
 
 Works wait in a queue. The thread takes one, begins a transaction, and carries out with it whatever
-else arrives meanwhile, each work in a savepoint of its own; then it commits, which costs one sync
-of the disk however many works there were; and only then does anybody hear of a result.
+else arrives meanwhile; then it commits, which costs one sync of the disk however many works there
+were; and only then does anybody hear of a result.
+
+Most works raise nothing, so at first nothing is prepared for one that does. Where one has, the
+transaction is undone and its works are done again, each in a savepoint of its own. A work that does
+something beside the database says that it wants to be carried out ``once``: from it on every work
+of its transaction has a savepoint.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -49,15 +54,18 @@ class Statistics(msgspec.Struct):
 class _Job:
     """A work, and who waits for it."""
 
-    __slots__ = ("error", "loop", "result", "waiter", "work")
+    __slots__ = ("error", "loop", "once", "result", "waiter", "work")
 
     def __init__(
         self,
         work: Work,
         waiter: asyncio.Future[Any] | Future[Any],
         loop: asyncio.AbstractEventLoop | None,
+        once: bool,
     ) -> None:
         self.work = work
+        #: Whether it may not be undone for another's sake and done again.
+        self.once = once
         self.waiter = waiter
         #: The event loop that `waiter` belongs to; ``None`` where a thread waits.
         self.loop = loop
@@ -79,6 +87,7 @@ class Writer:
 
     * Works are carried out in the order in which they were given.
     * A work that raises leaves nothing behind and disturbs no other.
+    * A work may be carried out twice, where another one raised, unless it is to be done once.
     * When the transaction itself fails, none of its works has happened, and each is told so; the
       next transaction is tried afresh.
     """
@@ -92,20 +101,22 @@ class Writer:
         self._gate = threading.Lock()
         self._closed = False
         self._ending = False
+        #: Whether a work of the last transaction raised: the next one may have another such.
+        self._wary = False
         self._thread = threading.Thread(target=self._run, name="mtor-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Work) -> Any:
+    async def write(self, work: Work, *, once: bool = False) -> Any:
         """Have `work` carried out; return its result once it is committed."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Any] = loop.create_future()
-        self._give(_Job(work, waiter, loop))
+        self._give(_Job(work, waiter, loop, once))
         return await waiter
 
-    def write_sync(self, work: Work) -> Any:
+    def write_sync(self, work: Work, *, once: bool = False) -> Any:
         """Do the same from a thread that may wait."""
         waiter: Future[Any] = Future()
-        self._give(_Job(work, waiter, None))
+        self._give(_Job(work, waiter, None, once))
         return waiter.result()
 
     def close(self) -> None:
@@ -141,20 +152,27 @@ class Writer:
         """Carry out `first`, and what else comes meanwhile, as one commit."""
         taken: list[_Job] = []
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            with self._connection.begin():
-                for job in self._coming(first):
-                    taken.append(job)
-                    _carry_out(job, self._connection)
+            try:
+                self._transact(_noted(self._coming(first), taken), guarded=self._wary)
+            except _Raised:
+                self._transact(taken, guarded=True)
         except BaseException as error:  # noqa: BLE001 - the thread outlives whatever happens
             self._failed(taken or [first], error)
         else:
             refused = sum(job.error is not None for job in taken)
+            self._wary = refused > 0
             self.statistics.commits += 1
             self.statistics.refused += refused
             self.statistics.works += len(taken) - refused
         _tell(taken or [first])
+
+    def _transact(self, jobs: Iterable[_Job], *, guarded: bool) -> None:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        with self._connection.begin():
+            for job in jobs:
+                guarded = guarded or job.once
+                (_guarded if guarded else _hopefully)(job, self._connection)
 
     def _coming(self, first: _Job) -> Iterator[_Job]:
         until = time.monotonic() + MOST_SECONDS
@@ -191,7 +209,29 @@ def closing() -> RealmStopping:
     return RealmStopping("The realm is closing: try again when it is back.")
 
 
-def _carry_out(job: _Job, conn: sa.Connection) -> None:
+class _Raised(Exception):
+    """A work raised, and what is to be undone is the whole transaction."""
+
+
+def _noted(coming: Iterator[_Job], taken: list[_Job]) -> Iterator[_Job]:
+    """Yield what comes, and keep it in `taken`."""
+    for job in coming:
+        taken.append(job)
+        yield job
+
+
+def _hopefully(job: _Job, conn: sa.Connection) -> None:
+    """Carry a work out as if no work ever raised."""
+    try:
+        job.result = job.work(conn)
+    except BaseException as error:
+        if sqlite.is_disk_full(error):
+            raise
+        raise _Raised from error
+
+
+def _guarded(job: _Job, conn: sa.Connection) -> None:
+    """Carry a work out so that it can be undone alone."""
     conn.exec_driver_sql("SAVEPOINT work")
     try:
         job.result = job.work(conn)

@@ -200,9 +200,7 @@ def test_many_are_dispatched_at_once_and_those_that_do_not_wait_are_left_out(
     begun = store.write_sync(lambda db: queries.dispatch(db, wanted, store.epoch, NOON + 1))
     assert [one.id for one in begun] == [new[n].id for n in (4, 3, 2, 0)]
     assert begun[0].body == new[4].body
-    assert {(one.attempt, one.user, one.hold_micro, one.tokens) for one in begun} == {
-        (1, "ann", 100, 50)
-    }
+    assert {one.attempt for one in begun} == {1}
     assert store.write_sync(lambda db: queries.dispatch(db, wanted, store.epoch, NOON)) == []
     assert store.write_sync(lambda db: queries.dispatch(db, [], store.epoch, NOON)) == []
 
@@ -341,7 +339,6 @@ def test_a_restart_puts_what_ran_back_on_the_line_in_the_order_of_acceptance(
     assert not settle(store, new[0].id, 1, store.epoch - 1)
     again = dispatch(store, new[0].id)
     assert again.attempt == 2
-    assert again.hold_id == row.hold_id
     # What runs in this epoch is left alone.
     assert new[0].id not in {
         row.id for row in store.write_sync(lambda db: queries.reclaim(db, store.epoch, NOON))

@@ -83,6 +83,40 @@ async def test_a_work_that_raises_leaves_nothing_behind_and_disturbs_no_other(
 
 
 @pytest.mark.asyncio
+async def test_beside_one_that_raises_each_work_counts_once_and_some_are_done_once(
+    store: Store,
+) -> None:
+    calls: list[str] = []
+
+    def called(name: str) -> Callable[[sa.Connection], None]:
+        def work(db: sa.Connection) -> None:
+            calls.append(name)
+            audit.record(db, "root", "notice", name, "", {}, NOON)
+
+        return work
+
+    def refuse(db: sa.Connection) -> None:
+        raise ZeroDivisionError
+
+    gate = Gate()
+    busy = await gate.close(store)
+    works = [
+        store.write(called("before")),
+        store.write(called("once"), once=True),
+        store.write(refuse),
+        store.write(called("after")),
+    ]
+    together = asyncio.gather(*works, return_exceptions=True)
+    await asyncio.sleep(0)
+    gate.open()
+    assert isinstance((await together)[2], ZeroDivisionError)
+    await busy
+    kept = [entry.subject for entry in store.read_sync(lambda db: audit.entries(db, limit=9))]
+    assert sorted(kept) == ["after", "before", "once"]
+    assert calls.count("once") == 1
+
+
+@pytest.mark.asyncio
 async def test_a_broken_constraint_undoes_its_own_work_only(store: Store) -> None:
     def twice(db: sa.Connection) -> None:
         people.ensure(db, "twice", "user", NOON)
