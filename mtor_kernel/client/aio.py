@@ -241,6 +241,8 @@ class RealmClient(Modalities):
         path = f"api/sysop/{quote(action)}"
         if action in LOOKING:
             return await self._http.list(path, Any, **fields)
+        if action == "catalogue":
+            return await self._http.get(path, Any)
         return await self._http.post(path, fields, Any)
 
 

@@ -50,6 +50,7 @@ ROUTES: tuple[tuple[str, type[Gate]], ...] = (
     ("api/openapi.yml", models.OpenApi),
     ("api/sysop/pause", sysop.Pause),
     ("api/sysop/reload", sysop.Reload),
+    ("api/sysop/catalogue", sysop.Catalogue),
     ("api/sysop/people", sysop.People),
     ("api/sysop/ban", sysop.Ban),
     ("api/sysop/unban", sysop.Unban),

@@ -173,6 +173,14 @@ class Quota(_Act):
         self.done()
 
 
+class Catalogue(_Act):
+    """``api/sysop/catalogue``: which is in force, and what is wrong with its file."""
+
+    async def get(self) -> None:
+        """Say so."""
+        self.reply(await self.gateway.realm.sysop.catalogue(self.user))
+
+
 class WorkerOrder(_Act):
     """``api/sysop/workers/{name}/{order}``: drain, resume, load or unload."""
 

@@ -131,6 +131,20 @@ class UsageRow(_View):
     output_tokens: int = 0
 
 
+class CatalogueInfo(_View):
+    """The catalogue that is in force, and whether the file says the same."""
+
+    #: Its file; empty for the one that MTOR brings.
+    path: str = ""
+    #: When it was read.
+    read_at: float = 0.0
+    #: Why what the file says now is not in force; empty where it is.
+    fault: str = ""
+    models: tuple[str, ...] = ()
+    #: Models that were taken out and still serve what they have.
+    ending: tuple[str, ...] = ()
+
+
 class PullInfo(_View):
     """A pull of a model's weights that the sysop asked for."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mtor_kernel.protocol.backend import ModelSpec
-from mtor_kernel.protocol.errors import NoModel
+from mtor_kernel.protocol.errors import BadInput, NoModel
 from mtor_kernel.protocol.ngram import Queued
 from mtor_kernel.protocol.views import LaneInfo, ModelInfo, QueryInfo
 from mtor_kernel.realm.attempts import Attempt
@@ -22,6 +22,8 @@ from mtor_kernel.scheduling.routing import Catalogue, resolve
 
 #: The least score with which a model of a chain is chosen before the next one.
 WELL = 0.5
+#: How long a lane is kept at least whose model was taken out of the catalogue.
+RETIRE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +50,8 @@ class Lane:
         self.score = Score()
         self.estimator = Estimator(spec)
         self.attempts: set[Attempt] = set()
+        #: Since when its model is not in the catalogue any more, in monotonic seconds.
+        self.retired_at: float | None = None
 
     @property
     def model(self) -> str:
@@ -90,13 +94,57 @@ class Lanes:
         self.take(catalogue)
 
     def take(self, catalogue: Catalogue) -> None:
-        """Take over a catalogue. A lane that is not in it any more serves what it has, and ends."""
+        """Take over a catalogue. A lane that is not in it any more serves what it has, and ends.
+
+        Raises
+        ------
+        BadInput
+            A model has another modality than before, and queries are under way for it.
+        """
+        self._check_modalities(catalogue)
         self.catalogue = catalogue
         for spec in catalogue.models:
             if spec.name in self._lanes:
                 self._lanes[spec.name].spec = spec
             else:
                 self._open(spec)
+        for lane in self:
+            if lane.model in catalogue.by_name:
+                lane.retired_at = None
+            elif lane.retired_at is None:
+                lane.retired_at = time.monotonic()
+
+    def end_retired(self, now: float) -> bool:
+        """End the lanes whose model was taken out and that are empty; tell whether there were any.
+
+        Not at once: a query that was examined before may be on its way to its lane.
+        """
+        gone = {
+            lane
+            for lane in self
+            if lane.retired_at is not None and now - lane.retired_at > RETIRE_SECONDS
+        }
+        if gone:
+            gone -= {place.lane for place in self.places.values()}
+        for lane in gone:
+            del self._lanes[lane.model]
+        return bool(gone)
+
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """The models that workers shall serve: the catalogue's, and those of lanes that end."""
+        ending = (lane.spec for lane in self if lane.retired_at is not None)
+        return (*self.catalogue.models, *ending)
+
+    def _check_modalities(self, catalogue: Catalogue) -> None:
+        busy = {place.lane.model: place.lane.spec for place in self.places.values()}
+        for name, spec in busy.items():
+            new = catalogue.by_name.get(name, spec)
+            if new.modality is not spec.modality:
+                raise BadInput(
+                    f"In the catalogue {name!r} is for {new.modality} now, and queries for "
+                    f"{spec.modality} are under way: give the new model another name."
+                )
 
     def _open(self, spec: ModelSpec) -> None:
         self._lanes[spec.name] = Lane(spec)

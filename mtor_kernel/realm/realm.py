@@ -21,7 +21,7 @@ from traitlets import Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel._version import __version__
-from mtor_kernel.protocol.errors import RealmStopping
+from mtor_kernel.protocol.errors import BadInput, RealmError, RealmStopping
 from mtor_kernel.protocol.identity import User
 from mtor_kernel.protocol.lifecycle import ENDS
 from mtor_kernel.protocol.ngram import RealmState
@@ -29,7 +29,7 @@ from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
 from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
-from mtor_kernel.realm.catalogue import load_catalogue
+from mtor_kernel.realm.catalogue import CatalogueFile
 from mtor_kernel.realm.dispatch import Dispatcher
 from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.intake import Intake, Quote, Submitted
@@ -50,6 +50,8 @@ T = TypeVar("T")
 
 #: Between two checks of the ledger, each of which adds up every transfer.
 CHECK_SECONDS = 900.0
+#: Between two looks at the catalogue's file.
+WATCH_SECONDS = 1.0
 #: How long a close waits for commands under way.
 CLOSE_SECONDS = 5.0
 
@@ -83,7 +85,8 @@ class Realm(LoggingConfigurable):
         self._dispatcher = Dispatcher(self.store, self.people.running_cap)
         self.workers = Workers(self._dispatcher)
         self.attempt_blobs = AttemptBlobs(self.blobs, self.people, self._dispatcher.current)
-        self.lanes = Lanes(load_catalogue(self._catalogue_file, self._folder), self.workers)
+        self.catalogue_file = CatalogueFile(self._catalogue_path, self._folder)
+        self.lanes = Lanes(self.catalogue_file.load(), self.workers)
         self._settlement = Settlement(
             self.store, self.lanes, self.max_attempts, self._dispatcher.capacity_changed
         )
@@ -95,7 +98,12 @@ class Realm(LoggingConfigurable):
             self._settlement,
             self.followers,
             self.state,
-            [(CHECK_SECONDS, self._check_books), (600.0, self._collect_blobs)],
+            [
+                (CHECK_SECONDS, self._check_books),
+                (600.0, self._collect_blobs),
+                (WATCH_SECONDS, self._watch_catalogue),
+                (WATCH_SECONDS, self._end_lanes),
+            ],
         )
         self._intake = Intake(self.store, self.lanes, self.people, self._placed, parent=self)
         self.sysop = Sysop(self)
@@ -107,6 +115,8 @@ class Realm(LoggingConfigurable):
         self._streams: WeakValueDictionary[str, Stream] = WeakValueDictionary()
         #: Held while an ended answer is read: one at a time, as it may be long.
         self._reading = asyncio.Lock()
+        #: Held while the catalogue is read and the workers are told.
+        self._reloading = asyncio.Lock()
         self._equipment: dict[str, Any] = {}
 
     @classmethod
@@ -326,11 +336,26 @@ class Realm(LoggingConfigurable):
         self._dispatcher.cap_changed(user)
 
     async def reload(self) -> None:
-        """Read the catalogue again and have the workers look anew at what they can serve."""
-        file, folder = self._catalogue_file, self._folder
-        self.lanes.take(await asyncio.to_thread(load_catalogue, file, folder))
+        """Read the catalogue again and have the workers look anew at what they can serve.
+
+        Raises
+        ------
+        BadInput, OSError
+            What the file says cannot be in force; what was so far still is.
+        """
+        async with self._reloading:
+            catalogue = await asyncio.to_thread(self.catalogue_file.load)
+            try:
+                self.lanes.take(catalogue)
+            except BadInput as error:
+                self.catalogue_file.fault = error.message
+                raise
+            await self._equip()
+
+    async def _equip(self) -> None:
+        """Have the workers serve what the lanes are for."""
         if self._dispatcher.tasks is not None:
-            self.workers.expect(spec.name for spec in self.lanes.catalogue.models)
+            self.workers.expect(spec.name for spec in self.lanes.specs)
             await self._dispatcher.tasks.equip(self._plugin())
 
     # Inside.
@@ -345,14 +370,14 @@ class Realm(LoggingConfigurable):
         return Path(self.data_dir)
 
     @property
-    def _catalogue_file(self) -> Path | None:
+    def _catalogue_path(self) -> Path | None:
         return Path(self.catalogue_path) if self.catalogue_path else None
 
     def _default_url(self) -> str:
         return f"sqlite:///{self._folder / 'realm.sqlite'}"
 
     def _plugin(self) -> Any:
-        return make_plugin(models=self.lanes.catalogue.models, **self._equipment)
+        return make_plugin(models=self.lanes.specs, **self._equipment)
 
     @property
     def admission_open(self) -> bool:
@@ -382,3 +407,19 @@ class Realm(LoggingConfigurable):
 
     async def _collect_blobs(self) -> None:
         await self.blobs.collect(time.time())
+
+    async def _watch_catalogue(self) -> None:
+        """Take over a catalogue whose file was changed; a fault in it changes nothing."""
+        if not await asyncio.to_thread(self.catalogue_file.has_changed):
+            return
+        try:
+            await self.reload()
+            self.log.info("the catalogue was changed, and is in force")
+        except (RealmError, OSError) as error:
+            self.log.warning("the changed catalogue is not in force: %s", error)
+
+    async def _end_lanes(self) -> None:
+        """End the lanes of models that were taken out, once they are empty."""
+        async with self._reloading:
+            if self.lanes.end_retired(time.monotonic()):
+                await self._equip()

@@ -13,7 +13,7 @@ from mtor_kernel.protocol.errors import BadInput, Banned
 from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
 from mtor_kernel.protocol.ngram import Notice
 from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.protocol.views import PullInfo
+from mtor_kernel.protocol.views import CatalogueInfo, PullInfo
 from mtor_kernel.storage import audit, ledger, people, queries, quotas
 from mtor_kernel.storage.people import Person
 from mtor_kernel.storage.people import all as everybody
@@ -124,6 +124,18 @@ class Sysop:
         """Return the pulls since the realm began, and how far they are."""
         sysop.require(SCOPE_SYSOP)
         return self._realm.pulls.infos()
+
+    async def catalogue(self, sysop: User) -> CatalogueInfo:
+        """Return which catalogue is in force, and why not what its file says, where it is not."""
+        sysop.require(SCOPE_SYSOP)
+        file, lanes = self._realm.catalogue_file, self._realm.lanes
+        return CatalogueInfo(
+            "" if file.path is None else str(file.path),
+            file.read_at,
+            file.fault,
+            tuple(lanes.catalogue.by_name),
+            tuple(lane.model for lane in lanes if lane.retired_at is not None),
+        )
 
     async def stop(self, sysop: User, reason: str = "") -> None:
         """Note that the realm is being stopped; whoever serves it does that."""

@@ -74,6 +74,15 @@ def check_rates(spec: ModelSpec) -> None:
         )
 
 
+def check_defaults(spec: ModelSpec) -> None:
+    """Raise :class:`BadInput` where a query that says nothing would ask for too much."""
+    if spec.modality is Modality.IMAGE:
+        try:
+            _pixel_steps(Query.ask("anything"), spec)
+        except UnknownOption as error:
+            raise BadInput(f"its defaults are beyond its bounds: {error.message}") from None
+
+
 def output_limit(query: Query, spec: ModelSpec) -> int:
     """Return how many tokens the answer may have: the query's own limit, or the model's default.
 

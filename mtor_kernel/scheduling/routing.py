@@ -39,7 +39,7 @@ from mtor_kernel.protocol.errors import (
 )
 from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
 from mtor_kernel.protocol.query import Modality, ModelName
-from mtor_kernel.scheduling.pricing import check_rates
+from mtor_kernel.scheduling.pricing import check_defaults, check_rates
 
 #: What to do about a fault that msgspec finds.
 _HINTS = {
@@ -107,11 +107,12 @@ def parse_catalogue(text: str) -> Catalogue:
     except (msgspec.DecodeError, ValueError) as error:
         raise Malformed(f"The catalogue is not valid TOML: {error}. Mend that line.") from None
     for number, spec in enumerate(written.models):
-        try:
-            check_rates(spec)
-        except BadInput as error:
-            where = _where(text, number, "rates")
-            raise BadInput(f"The catalogue is not right: {error.message} ({where}).") from None
+        for check, key in ((check_rates, "rates"), (check_defaults, "defaults")):
+            try:
+                check(spec)
+            except BadInput as error:
+                where = _where(text, number, key)
+                raise BadInput(f"The catalogue is not right: {error.message} ({where}).") from None
     try:
         return build_catalogue(written.models, written.aliases)
     except BadInput as error:

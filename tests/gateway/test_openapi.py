@@ -145,6 +145,7 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("POST", "v1/chat/completions", "", {"json": CHAT | {"model": "warp"}}, 404),
     ("POST", "api/sysop/pause", "", {"json": {"on": False}}, 204),
     ("POST", "api/sysop/reload", "", {}, 204),
+    ("GET", "api/sysop/catalogue", "", {}, 200),
     ("GET", "api/sysop/people", "", {}, 200),
     ("POST", "api/sysop/ban", "", {"json": {"user": "ann", "reason": "x"}}, 204),
     ("POST", "api/sysop/unban", "", {"json": {"user": "ann"}}, 204),

@@ -39,6 +39,7 @@ ROWS = {
     "api/openapi.yml": "person",
     "api/sysop/pause": "sysop",
     "api/sysop/reload": "sysop",
+    "api/sysop/catalogue": "sysop",
     "api/sysop/people": "sysop",
     "api/sysop/ban": "sysop",
     "api/sysop/unban": "sysop",
