@@ -20,12 +20,14 @@ GROUP = "mtor.backends"
 BUILT_IN = {
     "anthropic": "dask_workers.backends.anthropic:AnthropicBackend",
     "echo": "dask_workers.backends.echo:EchoBackend",
+    "espeak": "dask_workers.backends.espeak:EspeakBackend",
     "hibari": "dask_workers.backends.hibari:HibariBackend",
     "huggingface": "dask_workers.backends.huggingface:HuggingFaceBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",
     "ollama": "dask_workers.backends.ollama:OllamaBackend",
     "openai_compatible": "dask_workers.backends.openai_compatible:OpenAICompatibleBackend",
+    "piper": "dask_workers.backends.piper:PiperBackend",
     "sight": "dask_workers.backends.sight:SightBackend",
     "whisper": "dask_workers.backends.whisper:WhisperBackend",
 }

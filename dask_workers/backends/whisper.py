@@ -103,9 +103,10 @@ class WhisperBackend:
         samples = decode(recording, self._settings.max_audio_seconds, lambda: context.cancelled)
         duration = len(samples) / RATE
         segments: list[dict[str, Any]] = []
+        patience = _Patience(context)
         hear = partial(self._hear, model, self._temperatures(query))
         for piece in pieces(samples):
-            found = _result(pool.submit(hear, piece, language), context)
+            found = patience.result(pool.submit(hear, piece, language))
             if found is None:
                 return
             language = language or found.language
@@ -188,17 +189,29 @@ def _recording(query: Query) -> str:
     raise BadInput("Send one recording, and nothing else: there is no use for words or pictures.")
 
 
-def _result(computing: Future[Heard], context: Context) -> Heard | None:
-    """Wait for a piece; ``None`` as soon as the query is cancelled."""
-    over = threading.Event()
-    context.on_cancel(over.set)
-    computing.add_done_callback(lambda _: over.set())
-    over.wait()
-    if context.cancelled:
+class _Patience:
+    """Waits for what is computed, and no longer than the query is wanted."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._news = threading.Event()
+        context.on_cancel(self._news.set)
+
+    def result(self, computing: Future[Heard]) -> Heard | None:
+        """Return what was computed; ``None`` as soon as the query is cancelled."""
+        computing.add_done_callback(lambda _: self._news.set())
+        while not self._context.cancelled:
+            if computing.done():
+                return _heard(computing)
+            self._news.wait()
+            self._news.clear()
         computing.cancel()
         return None
+
+
+def _heard(computed: Future[Heard]) -> Heard:
     try:
-        return computing.result()
+        return computed.result()
     except RuntimeError as error:
         _raise_memory(error)
         raise

@@ -1,3 +1,5 @@
+import shutil
+
 from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.query import Modality
@@ -11,6 +13,7 @@ CASES = [
         slow=True,
     )
     for backend, modality, needs in [
+        *([("espeak", Modality.SPEECH, "")] if shutil.which("espeak-ng") else []),
         ("hibari", Modality.SPEECH, ""),
         ("minilm", Modality.EMBEDDING, "minilm"),
         ("whisper", Modality.TRANSCRIPTION, "whisper_tiny_en"),
