@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import operator
 import struct
-import wave
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from mtor_kernel.protocol.errors import BadInput, TooLarge
+from mtor_kernel.protocol.media import Wav, mime_of
 from mtor_kernel.protocol.query import Audio, Image
 
 #: The largest picture, and the largest sound, in bytes.
@@ -76,34 +76,6 @@ def as_media(value: Any, kind: Kind | None = None) -> Media:
     most = MAX_PICTURE_BYTES if media.kind == "image" else MAX_SOUND_BYTES
     _check_size(len(media.content), most, "picture" if media.kind == "image" else "sound")
     return media
-
-
-def mime_of(content: bytes) -> str:
-    """Return the media type that bytes begin like; empty for what is neither picture nor sound.
-
-    >>> mime_of(b"GIF89a..."), mime_of(b"hello")
-    ('image/gif', '')
-    """
-    head = content[:16]
-    if head[:4] == b"RIFF":
-        return {b"WAVE": "audio/wav", b"WEBP": "image/webp"}.get(head[8:12], "")
-    if head[4:8] == b"ftyp":
-        return "" if head[8:12] in (b"heic", b"heix", b"mif1", b"avif") else "audio/mp4"
-    return next((mime for start, mime in _STARTS if head.startswith(start)), "")
-
-
-_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"OggS", "audio/ogg"),
-    (b"fLaC", "audio/flac"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff\xfb", "audio/mpeg"),
-    (b"\xff\xf3", "audio/mpeg"),
-    (b"\xff\xf2", "audio/mpeg"),
-    (b"\x1aE\xdf\xa3", "audio/webm"),
-)
 
 
 def is_media(value: Any) -> bool:
@@ -263,33 +235,5 @@ def _wav(samples: Any, rate: int) -> bytes:
         samples = samples.mean(axis=1 if samples.shape[0] > samples.shape[1] else 0)
     if samples.dtype.kind == "f" and abs(samples).max(initial=0) <= 1:
         samples = samples * 32767
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(samples.clip(-32768, 32767).astype("<i2").tobytes())
-    return file.getvalue()
-
-
-def joined(sounds: list[bytes]) -> bytes:
-    """Return WAV files of one form as one; what is no WAV is taken alone.
-
-    Raises
-    ------
-    BadInput
-        They have not one form, or there is none.
-    """
-    if len(sounds) == 1:
-        return sounds[0]
-    file = io.BytesIO()
-    try:
-        with wave.open(file, "wb") as out:
-            for at, content in enumerate(sounds):
-                with wave.open(io.BytesIO(content)) as sound:
-                    if at == 0:
-                        out.setparams(sound.getparams())
-                    out.writeframes(sound.readframes(sound.getnframes()))
-    except (wave.Error, EOFError) as error:
-        raise BadInput(f"These sounds cannot be joined: {error}.") from None
-    return file.getvalue()
+    frames: bytes = samples.clip(-32768, 32767).astype("<i2").tobytes()
+    return Wav(1, 2, rate, frames).head(len(frames)) + frames

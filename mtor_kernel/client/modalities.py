@@ -12,9 +12,9 @@ from mtor_kernel.client.media import Kind, Media, as_media
 from mtor_kernel.client.question import question
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.running import Running
-from mtor_kernel.client.vectors import batches, embedding_query, vectors_of
 from mtor_kernel.protocol.ngram import QueryEvent
 from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.vectors import embedding_query, groups, vectors_of
 
 #: Called with each event of a query as it comes; a ``Progress`` may have a preview.
 OnEvent = Callable[[QueryEvent], object]
@@ -131,9 +131,9 @@ class Modalities(ABC):
     async def embed(self, texts: Any, model: str = "embedding", **options: Any) -> Any:
         """Return the vector of a text, or those of a list of texts."""
         found: list[list[float]] = []
-        for group in batches([texts] if isinstance(texts, str) else list(texts)):
+        for group in groups([texts] if isinstance(texts, str) else list(texts)):
             reply = await self._carried(embedding_query(group, model, **options), None, None)
-            found += vectors_of(reply, len(group))
+            found += vectors_of(reply.parts, len(group))
         return found[0] if isinstance(texts, str) else found
 
     async def api(self, name: str, /, **parameters: Any) -> Any:

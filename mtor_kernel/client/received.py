@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtor_kernel.client.media import joined, mime_of
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.protocol.errors import BackendFailed, BadInput
+from mtor_kernel.protocol.media import Wav, joined, mime_of
 from mtor_kernel.protocol.query import Audio, Image
 
 #: Returns the bytes of a blob.
@@ -77,9 +76,8 @@ class Sound(_Received):
     def seconds(self) -> float | None:
         """How long it is; ``None`` where it is no WAV."""
         try:
-            with wave.open(io.BytesIO(self.content)) as sound:
-                return float(sound.getnframes() / sound.getframerate())
-        except (wave.Error, EOFError):
+            return Wav.of(self.content).seconds
+        except BadInput:
             return None
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

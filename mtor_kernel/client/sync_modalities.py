@@ -10,8 +10,8 @@ from mtor_kernel.client.media import Kind, as_media
 from mtor_kernel.client.modalities import WHAT_IS_IT, OnEvent, api_query, listed, value_of
 from mtor_kernel.client.received import Picture, Sound, picture_of, sound_of
 from mtor_kernel.client.reply import Reply
-from mtor_kernel.client.vectors import batches, embedding_query, vectors_of
 from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.vectors import embedding_query, groups, vectors_of
 
 if TYPE_CHECKING:
     from mtor_kernel.client.sync import RunningQuery
@@ -105,9 +105,9 @@ class PlainModalities(ABC):
     def embed(self, texts: Any, model: str = "embedding", **options: Any) -> Any:
         """Return the vector of a text, or those of a list of texts."""
         found: list[list[float]] = []
-        for group in batches([texts] if isinstance(texts, str) else list(texts)):
+        for group in groups([texts] if isinstance(texts, str) else list(texts)):
             reply = self._carried(embedding_query(group, model, **options), None)
-            found += vectors_of(reply, len(group))
+            found += vectors_of(reply.parts, len(group))
         return found[0] if isinstance(texts, str) else found
 
     def api(self, name: str, /, **parameters: Any) -> Any:

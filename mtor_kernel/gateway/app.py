@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from mtor_kernel.gateway import blobs, linkblobs, me, models, openai, queries, sysop
+from mtor_kernel.gateway import (
+    blobs,
+    linkblobs,
+    me,
+    models,
+    openai,
+    openai_images,
+    openai_speech,
+    openai_transcripts,
+    openai_vectors,
+    queries,
+    sysop,
+)
 from mtor_kernel.gateway.base import Gate, Nowhere
 from mtor_kernel.gateway.events import Events
 from mtor_kernel.gateway.identity import Authenticator
@@ -37,6 +49,11 @@ ROUTES: tuple[tuple[str, type[Gate]], ...] = (
     ("api/queries/{id}/events", Events),
     ("api/quote", queries.Quotes),
     ("v1/chat/completions", openai.ChatCompletions),
+    ("v1/embeddings", openai_vectors.Embeddings),
+    ("v1/images/generations", openai_images.ImageGenerations),
+    ("v1/images/edits", openai_images.ImageEdits),
+    ("v1/audio/transcriptions", openai_transcripts.Transcriptions),
+    ("v1/audio/speech", openai_speech.Speech),
     ("v1/models", openai.V1Models),
     ("v1/models/{model}", openai.V1Model),
     ("api/blobs", blobs.Upload),
@@ -131,11 +148,13 @@ def make_app(
 def make_server(app: Application, ssl_options: ssl.SSLContext | None = None) -> HTTPServer:
     """Return the server for `app`, with the limits that stand before its handlers."""
     gateway: Gateway = app.settings["gateway"]
+    limits = gateway.limits
+    openai_most = (limits.max_openai_bytes, limits.max_openai_upload_bytes)
     return HTTPServer(
         app,
         ssl_options=ssl_options,
         # Every handler has a limit of its own; this one is for what none of them reads.
-        max_body_size=2 * max(gateway.limits.max_blob_bytes, gateway.limits.max_openai_bytes),
+        max_body_size=2 * max(limits.max_blob_bytes, *openai_most),
         max_header_size=MAX_HEADER_BYTES,
         idle_connection_timeout=IDLE_SECONDS,
         body_timeout=BODY_SECONDS,

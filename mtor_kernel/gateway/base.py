@@ -56,6 +56,8 @@ class Gate(RequestHandler):
     _received = 0
     #: Whether the request is read to its end; where not, its connection is of no more use.
     _reads_on = False
+    #: Why whoever asks is not let in, while their body is still on its way.
+    _refusal: RealmError | None = None
 
     def initialize(self) -> None:
         """Nothing has arrived yet."""
@@ -73,9 +75,24 @@ class Gate(RequestHandler):
         return MAX_FRAME_BYTES
 
     async def prepare(self) -> None:
-        """Look at who is asking before the body is read."""
-        await self.admit()
+        """Look at who is asking before the body is kept.
+
+        A short body of somebody who is refused is read and thrown away first: see above.
+        """
+        try:
+            await self.admit()
+        except RealmError as error:
+            announced = self.request.headers.get("Content-Length", "")
+            if not (announced.isdecimal() and 0 < int(announced) <= SWALLOWED_BYTES):
+                raise
+            self._refusal = error
+            # What tornado calls when the body is there.
+            setattr(self, (self.request.method or "").lower(), self._refuse)
         self._reads_on = True
+
+    def _refuse(self, *_: str) -> None:
+        assert self._refusal is not None
+        raise self._refusal
 
     async def admit(self) -> None:
         """Let nobody pass who may not."""
@@ -94,6 +111,8 @@ class Gate(RequestHandler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Keep the body up to its limit; beyond it, only count."""
+        if self._refusal is not None:
+            return None
         self._received += len(chunk)
         if self._received <= self.max_body_bytes:
             return self.keep(chunk)

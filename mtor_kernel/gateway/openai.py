@@ -4,49 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from typing import TYPE_CHECKING, Any
 
-from tornado.iostream import StreamClosedError
-
-from mtor_kernel.gateway.base import Gate, Nowhere
+from mtor_kernel.gateway.base import Nowhere
 from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.gateway.openai_answers import Form, Model
+from mtor_kernel.gateway.openai_asking import Asking, Dialect
 from mtor_kernel.gateway.openai_forms import ChatRequest, Translation, error_form, translate
-from mtor_kernel.gateway.queries import one_key
-from mtor_kernel.gateway.sse import EventStream, event
+from mtor_kernel.gateway.sse import event
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
-from mtor_kernel.protocol.errors import (
-    ErrorInfo,
-    QueryCancelled,
-    RealmError,
-    UnknownModel,
-    WorkerLost,
-    from_info,
-)
+from mtor_kernel.protocol.errors import RealmError, UnknownModel, WorkerLost
 from mtor_kernel.protocol.identity import SCOPE_QUERY
-from mtor_kernel.protocol.ngram import (
-    Cancelled,
-    Chunk,
-    Failed,
-    RealmNGram,
-    Requeued,
-    Settled,
-)
-
-if TYPE_CHECKING:
-    from mtor_kernel.realm.followers import Follower
-
-
-class Dialect(Gate):
-    """Says its errors as OpenAI does."""
-
-    def shape(self, status: int, info: ErrorInfo) -> tuple[int, Any]:
-        """Return status and body of an error's answer."""
-        status, body, again = error_form(status, info)
-        if not again:
-            self.set_header("X-Should-Retry", "false")
-        return status, body
+from mtor_kernel.protocol.ngram import Chunk, Requeued, Settled
+from mtor_kernel.protocol.query import Modality
+from mtor_kernel.realm.followers import Follower
 
 
 class V1Nowhere(Dialect, Nowhere):
@@ -80,64 +50,33 @@ class V1Model(Dialect):
         raise UnknownModel(f"There is no model {name[:100]!r}: v1/models lists what there is.")
 
 
-class ChatCompletions(EventStream, Dialect):
-    """``v1/chat/completions``: one query, answered at its end or as it comes.
+class ChatCompletions(Asking):
+    """``v1/chat/completions``: one query, answered at its end or as it comes."""
 
-    The query lives as long as somebody waits for it: when the client leaves, it is cancelled.
-    """
-
-    scope = SCOPE_QUERY
     #: Whether headers were sent.
     _begun = False
-    #: Whether the query would be nobody's if this ended now.
-    _abandoned = False
-
-    @property
-    def max_body_bytes(self) -> int:
-        """Pictures travel inside the JSON."""
-        return self.gateway.limits.max_openai_bytes
 
     async def post(self) -> None:
         """Ask, and answer."""
         request = self.said(ChatRequest)
-        asked = await self._translate(request)
-        for picture in asked.pictures.values():
-            await self.gateway.realm.keep(self.user, picture.content, picture.mime)
-        key = one_key(None, self.request.headers.get("Idempotency-Key") or uuid.uuid4().hex)
-        done = await self.gateway.realm.submit(self.user, asked.query, key)
-        # Whoever sends a key again joins another request's query, and does not end it by leaving.
-        self._abandoned = not done.repeated
-        self.set_header("X-MTOR-Query", done.query)
-        follower = self.gateway.realm.follow(self.user)
-        try:
-            await follower.add(done.query)
-            form = Form(done.query, done.model, time.time(), usage=request.wants_usage)
-            await (self._stream if request.stream else self._whole)(follower, form)
-        except (StreamClosedError, TimeoutError):
-            return
-        finally:
-            self.stop_hearing(follower)
-            if self._abandoned:
-                await self.gateway.realm.cancel(self.user, done.query)
+        translation = await self._translate(request)
+        self.check_model(request.model, Modality.CHAT, Modality.VISION)
+        for picture in translation.pictures.values():
+            await self.take_in(picture.content, picture.mime)
+        async with self.ask([translation.query]) as asked:
+            form = Form(asked.queries[0], asked.model, time.time(), usage=request.wants_usage)
+            if request.stream:
+                await self._stream(asked.follower, form)
+            else:
+                (answer,) = await self.answers(asked)
+                end = answer.end
+                self.reply(form.whole(answer.text, end.finish_reason, end.charge.usage))
 
     async def _translate(self, request: ChatRequest) -> Translation:
         if self._received <= MAX_FRAME_BYTES:
             return translate(request)
         # Pictures of some megabytes: others need not wait until they are decoded and hashed.
         return await asyncio.to_thread(translate, request)
-
-    async def _whole(self, follower: Follower, form: Form) -> None:
-        words: list[str] = []
-        while not self.left:
-            for ngram in await self.hear(follower, None):
-                if isinstance(ngram, Chunk):
-                    words.append(ngram.text)
-                elif isinstance(ngram, Requeued):
-                    words.clear()
-                elif end := self._ended(ngram):
-                    usage = end.charge.usage
-                    self.reply(form.whole("".join(words), end.finish_reason, usage))
-                    return
 
     async def _stream(self, follower: Follower, form: Form) -> None:
         try:
@@ -157,13 +96,13 @@ class ChatCompletions(EventStream, Dialect):
                 await self._open(form)
                 await self.beat()
             for ngram in ngrams:
-                if isinstance(ngram, Chunk):
+                if isinstance(ngram, Chunk) and ngram.text:
                     spoken = True
                     await self._open(form)
                     await self.push(event(encode(form.words(ngram.text))))
                 elif isinstance(ngram, Requeued) and spoken:
                     raise WorkerLost("The worker was lost in mid-answer: ask again.")
-                elif end := self._ended(ngram):
+                elif end := self.ended(ngram):
                     await self._open(form)
                     await self.push(_ending(form, end))
                     return
@@ -174,16 +113,6 @@ class ChatCompletions(EventStream, Dialect):
             self._begun = True
             self.begin()
             await self.push(event(encode(form.opening())))
-
-    def _ended(self, ngram: RealmNGram) -> Settled | None:
-        """Return the end of a query that was answered; raise why another has none."""
-        if isinstance(ngram, Settled | Failed | Cancelled):
-            self._abandoned = False
-        if isinstance(ngram, Failed):
-            raise from_info(ngram.error)
-        if isinstance(ngram, Cancelled):
-            raise QueryCancelled("The query was cancelled.")
-        return ngram if isinstance(ngram, Settled) else None
 
 
 def _ending(form: Form, end: Settled) -> bytes:

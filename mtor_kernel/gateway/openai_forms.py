@@ -122,11 +122,7 @@ def translate(request: ChatRequest) -> Translation:
         It asks for what is not there; ``details["param"]`` names the field.
     """
     _refuse_unserved(request)
-    if not _MODEL.fullmatch(request.model):
-        raise UnknownModel(
-            f"There is no model {request.model[:100]!r}: v1/models lists what there is.",
-            param="model",
-        )
+    known_model(request.model)
     pictures: dict[str, Picture] = {}
     messages = tuple(
         _message(turn, f"messages[{at}]", pictures) for at, turn in enumerate(request.messages)
@@ -134,6 +130,15 @@ def translate(request: ChatRequest) -> Translation:
     query = Query(messages, request.model, _options(request))
     # Once through the codec: what holds for queries that come as JSON holds for this one.
     return Translation(decode(encode(query), Query), pictures)
+
+
+def known_model(name: str) -> str:
+    """Return a model's name if one could have it."""
+    if not _MODEL.fullmatch(name):
+        raise UnknownModel(
+            f"There is no model {name[:100]!r}: v1/models lists what there is.", param="model"
+        )
+    return name
 
 
 def _refuse_unserved(request: ChatRequest) -> None:
@@ -216,6 +221,11 @@ def _options(request: ChatRequest) -> Options:
     schema = _schema(request.response_format)
     if schema is not None:
         given["json_schema"] = schema
+    return options_of(given)
+
+
+def options_of(given: dict[str, Any]) -> Options:
+    """Return options in our words; an error names the field."""
     try:
         return make_options(given)
     except UnknownOption as error:

@@ -27,6 +27,8 @@ class Limits:
     max_blob_bytes: int = 64 * MIB
     #: Largest request of the OpenAI dialect, which carries pictures inside its JSON.
     max_openai_bytes: int = 8 * MIB
+    #: Largest form with a file of the OpenAI dialect: 25 MB as there, and the fields beside it.
+    max_openai_upload_bytes: int = 26 * MIB
     #: Queries that one socket follows at once.
     max_followed: int = 2_000
     #: Commands of one socket that are under way at once; more wait in its connection.

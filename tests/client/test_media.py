@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import wave
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from mtor_kernel.client.media import (
     Media,
     as_media,
     is_media,
-    joined,
-    mime_of,
 )
 from mtor_kernel.protocol.errors import BadInput, TooLarge
+from mtor_kernel.protocol.media import Wav, joined, mime_of
 from mtor_kernel.protocol.query import Audio, Image
 from tests.modalities import picture, seconds_of, sound
 
@@ -167,8 +167,25 @@ def test_a_text_or_a_number_is_no_media(value: Any) -> None:
 def test_sentences_are_joined_into_one_sound() -> None:
     assert seconds_of(joined([sound(1), sound(0.5), sound(0.25)])) == pytest.approx(1.75)
     assert joined([b"one that is no WAV"]) == b"one that is no WAV"
-    with pytest.raises(BadInput, match="cannot be joined"):
+    with pytest.raises(BadInput, match="no WAV"):
         joined([sound(), b"not a WAV"])
+    with pytest.raises(BadInput, match="rates or channels differ"):
+        joined([sound(), sound(1, 16_000)])
+
+
+def test_a_wav_whose_length_is_not_known_yet_can_be_opened() -> None:
+    taken = Wav.of(sound())
+    assert taken.seconds == 1
+    endless = taken.head() + taken.frames
+    assert mime_of(endless) == "audio/wav"
+    assert Wav.of(endless).frames == taken.frames
+    assert Wav.of(taken.head(len(taken.frames)) + taken.frames) == taken
+
+
+@pytest.mark.parametrize("cut", [0, 4, 11, 20, 30, 43, 44])
+def test_a_wav_that_breaks_off_is_refused_or_shorter(cut: int) -> None:
+    with suppress(BadInput):
+        assert Wav.of(sound()[:cut]).seconds < 1
 
 
 def test_neither_numpy_nor_pillow_is_loaded_for_bytes() -> None:

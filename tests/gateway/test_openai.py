@@ -280,7 +280,7 @@ async def test_two_attempts_are_never_spliced(tmp_path: Path) -> None:
         assert whole.choices[0].message.content == PROMPT
 
 
-@pytest.mark.parametrize("path", ["embeddings", "images/generations", "nowhere", ""])
+@pytest.mark.parametrize("path", ["responses", "images/variations", "nowhere", ""])
 async def test_what_is_not_there_says_so_in_the_dialect(door: Door, path: str) -> None:
     async with door.http() as http:
         answer = await http.post(f"v1/{path}", json={})

@@ -215,7 +215,7 @@ def test_too_many_turns_or_parts_are_refused() -> None:
     with pytest.raises(BadInput):
         turns(*[{"role": "user", "content": "x"}] * 1001)
     with pytest.raises(BadInput):
-        turns({"role": "user", "content": [{"type": "text", "text": "x"}] * 65})
+        turns({"role": "user", "content": [{"type": "text", "text": "x"}] * 257})
     with pytest.raises(BadInput):
         turns({"role": "user", "content": []})
 

@@ -20,9 +20,10 @@ from referencing.jsonschema import DRAFT202012
 
 from mtor_kernel.gateway.app import ROUTES
 from mtor_kernel.protocol.schema import json_schema
-from tests.gateway.helpers import ANN, BAD, Door, asking
+from tests.gateway.helpers import ANN, BAD, FUNDS, Door, asking, open_door
 from tests.gateway.test_routes import methods_of
-from tests.realms import LINK_TOKEN, TOKEN
+from tests.modalities import MODALITIES, picture, sound
+from tests.realms import LINK_TOKEN, TOKEN, small_realm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,6 +99,17 @@ async def test_it_is_served_beside_the_schema(door: Door) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
+    """A gateway to models of every modality."""
+    folder = tmp_path_factory.mktemp("realm")
+    async with (
+        small_realm(folder, catalogue=MODALITIES, config=FUNDS) as small,
+        open_door(small) as door,
+    ):
+        yield door
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def known(door: Door) -> AsyncIterator[dict[str, str]]:
     """What there is to be looked at: a settled query, a blob, a worker."""
     async with door.http() as http:
@@ -111,6 +123,11 @@ async def known(door: Door) -> AsyncIterator[dict[str, str]]:
 
 NO_ATTEMPT = {"query": "0" * 32, "attempt": 1, "epoch": 1}
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
+PICTURE = {"image": ("a.png", picture())}
+LISTEN = {
+    "data": {"model": "whisper-1", "response_format": "verbose_json"},
+    "files": {"file": ("a.wav", sound(0.1))},
+}
 #: Calls that the document must describe: method, path of the document, address, how, status.
 CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "api/queries", "", {}, 200),
@@ -143,6 +160,16 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("POST", "v1/chat/completions", "", {"json": CHAT}, 200),
     ("POST", "v1/chat/completions", "", {"json": CHAT | {"stream": True}}, 200),
     ("POST", "v1/chat/completions", "", {"json": CHAT | {"model": "warp"}}, 404),
+    ("POST", "v1/embeddings", "", {"json": {"model": "embedding", "input": ["a"]}}, 200),
+    ("POST", "v1/embeddings", "", {"json": {"model": "embedding", "input": [5]}}, 400),
+    ("POST", "v1/images/generations", "", {"json": {"prompt": "a", "size": "32x32"}}, 200),
+    ("POST", "v1/images/generations", "", {"json": {"prompt": "a", "n": 9}}, 400),
+    ("POST", "v1/images/edits", "", {"data": {"prompt": "a"}, "files": PICTURE}, 200),
+    ("POST", "v1/images/edits", "", {"data": {"prompt": "a"}}, 400),
+    ("POST", "v1/audio/transcriptions", "", LISTEN, 200),
+    ("POST", "v1/audio/transcriptions", "", {"json": {}}, 400),
+    ("POST", "v1/audio/speech", "", {"json": {"model": "speech", "input": "a"}}, 200),
+    ("POST", "v1/audio/speech", "", {"json": {"model": "chat", "input": "a"}}, 400),
     ("POST", "api/sysop/pause", "", {"json": {"on": False}}, 204),
     ("POST", "api/sysop/reload", "", {}, 204),
     ("GET", "api/sysop/catalogue", "", {}, 200),

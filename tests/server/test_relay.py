@@ -32,6 +32,20 @@ async def test_every_method_passes_with_its_body(jp_fetch, upstream: Upstream, m
     assert upstream.requests[0].method == method
 
 
+async def test_a_form_with_a_file_passes_as_it_is_and_so_do_bytes(
+    jp_fetch, upstream: Upstream
+) -> None:
+    kind = "multipart/form-data; boundary=xyz"
+    head = b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    body = head + bytes(range(256)) * 4096 + b"\r\n--xyz--\r\n"
+    response = await jp_fetch(
+        "mtor", "v1", "audio", "transcriptions",
+        method="POST", body=body, headers={"Content-Type": kind},
+    )  # fmt: skip
+    assert response.body == body
+    assert upstream.requests[0].headers["Content-Type"] == kind
+
+
 async def test_a_head_passes(jp_fetch, upstream: Upstream) -> None:
     response = await jp_fetch("mtor", "api", "me", method="HEAD")
     assert (response.code, response.body) == (202, b"")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from mtor_kernel.client.reply import Reply
 from mtor_kernel.protocol.errors import BackendFailed, BadInput
-from mtor_kernel.protocol.query import Data, Message, Query, Text, make_options
+from mtor_kernel.protocol.query import Data, Message, Part, Query, Text, make_options
 
 #: Most texts of one query, and their most bytes: a query must fit into a frame.
 MOST_TEXTS = 256
 MOST_BYTES = 128 * 1024
 
 
-def batches(texts: Sequence[str]) -> Iterator[list[str]]:
+def groups(texts: Sequence[str]) -> Iterator[list[str]]:
     """Yield `texts` in groups that fit into one query each.
 
     Raises
@@ -23,14 +22,14 @@ def batches(texts: Sequence[str]) -> Iterator[list[str]]:
         There is none, or one is empty, or no text.
     """
     if not texts:
-        raise BadInput("There is no text: give one, or a list of texts.")
+        raise BadInput("There is no text: give one, or a list of texts.", param="input")
     group: list[str] = []
     size = 0
     for at, text in enumerate(texts):
         if not isinstance(text, str):
-            raise BadInput(f"Text {at} is a {type(text).__name__}: give texts.")
+            raise BadInput(f"Text {at} is a {type(text).__name__}: give texts.", param="input")
         if not text.strip():
-            raise BadInput(f"Text {at} is empty: leave it out.")
+            raise BadInput(f"Text {at} is empty: leave it out.", param="input")
         length = len(text.encode("utf-8", "replace"))
         if group and (len(group) == MOST_TEXTS or size + length > MOST_BYTES):
             yield group
@@ -46,13 +45,13 @@ def embedding_query(texts: Sequence[str], model: str, **options: Any) -> Query:
     return Query((turn,), model, make_options(options))
 
 
-def vectors_of(reply: Reply, count: int) -> list[list[float]]:
+def vectors_of(parts: Iterable[Part], count: int) -> list[list[float]]:
     """Return the vectors of an answer; raise :class:`BackendFailed` where there are not `count`."""
     found = [
         [float(number) for number in part.value["embedding"]]
-        for part in reply.parts
+        for part in parts
         if isinstance(part, Data) and isinstance(part.value, dict) and "embedding" in part.value
     ]
     if len(found) != count:
-        raise BackendFailed(f"{reply.model} gave {len(found)} vectors for {count} texts.")
+        raise BackendFailed(f"The model gave {len(found)} vectors for {count} texts: ask again.")
     return found
