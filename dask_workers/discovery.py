@@ -22,6 +22,7 @@ BUILT_IN = {
     "echo": "dask_workers.backends.echo:EchoBackend",
     "espeak": "dask_workers.backends.espeak:EspeakBackend",
     "hibari": "dask_workers.backends.hibari:HibariBackend",
+    "http_api": "dask_workers.backends.http_api:HttpApiBackend",
     "huggingface": "dask_workers.backends.huggingface:HuggingFaceBackend",
     "llama_cpp": "dask_workers.backends.llama_cpp:LlamaCppBackend",
     "minilm": "dask_workers.backends.minilm:MiniLMBackend",

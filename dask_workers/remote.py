@@ -45,6 +45,8 @@ _SECRETS = re.compile(
 _BAD_REQUESTS = frozenset({400, 409, 415, 422})
 _DENIALS = frozenset({401, 402, 403})
 _BUSY = frozenset({429, 503, 529})
+#: What clients raise, in parts of their names, for a connection that ends too early.
+_BROKEN = ("ReadError", "WriteError", "ProtocolError", "IncompleteRead", "Disconnected", "Reset")
 #: What client libraries raise for an error that a service tells in the middle of its answer.
 _TOLD = frozenset({"APIError", "APIStatusError", "ResponseError", "OverloadedError"})
 _here = threading.local()
@@ -66,6 +68,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     def key(self) -> str:
         """Return the key, from the worker's environment."""
         return os.environ.get(self.key_env, "").strip() if self.key_env else ""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no message may hold."""
+        return (self.key(),)
 
     def missing(self, package: str, extra: str = "remote") -> str:
         """Return why a service cannot be asked from here, as a sentence; empty if it can."""
@@ -139,7 +145,7 @@ class Call:
             return unreachable(self._name)
         if "Timeout" in kinds:
             return silent(self._name, self._settings.timeout_seconds)
-        if any(sign in kinds for sign in ("ReadError", "WriteError", "ProtocolError")):
+        if any(sign in kinds for sign in _BROKEN):
             return broken(self._name)
         if not self._answered and isinstance(error, OSError):
             return unreachable(self._name)
@@ -326,10 +332,10 @@ def _said(body: bytes, settings: ServiceSettings) -> str:
 
 def _sentence(told: Any, settings: ServiceSettings) -> str:
     """Return the sentence in what a service tells of an error, clean."""
-    for name in ("error", "detail", "message"):
-        while isinstance(told, dict) and name in told:
+    for name in ("error", "detail", "message", "reason"):
+        while isinstance(told, dict) and isinstance(told.get(name), dict | str):
             told = told[name]
-    return scrub(str(told), settings.key()) or "it does not say why"
+    return scrub(str(told), *settings.secrets()) or "it does not say why"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

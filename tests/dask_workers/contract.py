@@ -133,6 +133,8 @@ class Case:
     talks: bool | None = None
     #: Whether an answer comes in several pieces, between which it can break.
     streams: bool = True
+    #: Whether a URL with a user and a password is taken.
+    userinfo: bool = True
     #: A fixture that must be there first, such as pulled weights.
     needs: str = ""
     slow: bool = False

@@ -276,7 +276,6 @@ def test_the_credential_goes_to_the_service_and_to_nobody_else(stand: Stand) -> 
     [
         pytest.param(Fault(status=401), id="401"),
         pytest.param(Fault(status=403), id="403"),
-        pytest.param(Fault(status=404), id="404"),
         pytest.param(Fault(429, {"Retry-After": "7"}), id="429"),
         pytest.param(Fault(status=500), id="500"),
         pytest.param(Fault(503, {"Retry-After": "7"}), id="503"),
@@ -302,10 +301,19 @@ def test_what_goes_wrong_at_the_service_is_told_without_a_secret_and_tried_again
     assert stand.service.asked.empty(), "a backend does not try again: the realm does"
 
 
+@every(lambda case: case.service is not None and case.spec.modality is not Modality.API)
+def test_a_service_that_lacks_the_model_is_told_and_tried_again(stand: Stand) -> None:
+    stand.service.fault = Fault(status=404)
+    with pytest.raises(BackendFailed, match="does not have it") as failed:
+        stand.ask()
+    assert_no_secret(failed.value)
+
+
 @REMOTE
 def test_a_service_that_is_not_there_is_told_and_tried_again(stand: Stand) -> None:
+    user = "mtor:hunter2@" if stand.case.userinfo else ""
     with pytest.raises(BackendFailed, match="reach") as failed:
-        said_by(stand.case, stand.another("http://mtor:hunter2@127.0.0.1:9"))
+        said_by(stand.case, stand.another(f"http://{user}127.0.0.1:9"))
     assert_no_secret(failed.value)
 
 

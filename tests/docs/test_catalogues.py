@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from dask_workers.backends import anthropic, huggingface, ollama, openai_compatible
+from dask_workers.backends import anthropic, http_api, huggingface, ollama, openai_compatible
 from dask_workers.discovery import discover
 from dask_workers.remote import ServiceSettings
+from dask_workers.template import Parameter
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.scheduling.routing import parse_catalogue
 from tests.docs.pages import blocks, page, rows, section
@@ -31,6 +32,7 @@ SERVICES = {
     "Ollama": ollama.Settings,
     "Anthropic: Claude": anthropic.Settings,
     "Hugging Face": huggingface.Settings,
+    "An API of somebody else's": http_api.Settings,
 }
 
 
@@ -44,6 +46,11 @@ def test_every_setting_of_a_backend_is_told_with_its_default(heading: str) -> No
             assert msgspec.json.decode(told[one.name]) == default
         elif default != shared[one.name].default:
             assert f'`"{default}"`' in section(PAGE, heading), one.name
+
+
+def test_all_that_a_parameter_may_say_is_told() -> None:
+    told = {cells[0].strip("`") for cells in rows(section(PAGE, "An API of somebody else's"))}
+    assert {one.name for one in msgspec.structs.fields(Parameter)} <= told
 
 
 def test_every_setting_of_every_service_is_told() -> None:
