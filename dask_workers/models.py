@@ -7,56 +7,84 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from mtor_kernel.protocol.backend import Backend, ModelSpec
+from dask_workers.memory import Forever, Memory, NoWait, Waiter
+from mtor_kernel.protocol.backend import Backend, ModelSpec, Step
 from mtor_kernel.protocol.errors import NoModel, RealmError
 from mtor_kernel.protocol.ngram import Served
 
 log = logging.getLogger(__name__)
 
+#: Told how far a model is on its way into memory.
+Tell = Callable[[Step], None]
+_FOREVER = Forever()
+
 
 class Model:
     """One model and its backend. Loads before it is used, unloads only when nobody uses it."""
 
-    def __init__(self, spec: ModelSpec, backend: Backend, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        backend: Backend,
+        changed: Callable[[], None],
+        memory: Memory | None = None,
+    ) -> None:
         self.spec = spec
         self.backend = backend
         self.loaded = False
         #: Why it is not well; empty when it is.
         self.trouble = ""
         self._changed = changed
-        self._users = 0
-        self._leaving = False
-        self._counting = threading.Lock()
-        self._moving = threading.RLock()
+        self._loading = threading.Lock()
+        self._memory = memory or Memory()
+        self._seat = self._memory.seat(spec, self._unload)
 
     @contextmanager
-    def in_use(self) -> Iterator[Backend]:
-        """Lend the loaded backend. A :class:`MemoryError` inside frees the model."""
-        with self._counting:
-            self._users += 1
+    def in_use(
+        self, waiter: Waiter = _FOREVER, tell: Tell = lambda step: None
+    ) -> Iterator[Backend]:
+        """Lend the loaded backend, once there is room. A :class:`MemoryError` inside frees it.
+
+        Raises
+        ------
+        ResourceExhausted
+            The waiter did not wait until there was room.
+        """
+        self._memory.enter(self._seat, waiter, lambda note: tell(Step(0.0, note)))
         try:
-            self.load()
+            self._load(tell)
             yield self.backend
         except MemoryError:
-            self._leaving = True
+            self._memory.expel(self._seat)
             raise
         finally:
-            with self._counting:
-                self._users -= 1
-            self._leave()
+            self._memory.leave(self._seat)
 
     def load(self) -> None:
-        """Bring it into memory, if it is not there. A failure is its `trouble` until a success."""
-        with self._moving:
-            self._leaving = False
+        """Bring it into memory, if there is room. A failure is its `trouble` until a success."""
+        with self.in_use(NoWait()):
+            pass
+
+    def unload(self) -> None:
+        """Take it out of memory now, or when its last user is gone."""
+        self._memory.expel(self._seat)
+
+    def forget(self) -> None:
+        """It is not served any more: take it out for good, when its last user is gone."""
+        self._memory.forget(self._seat)
+
+    def _load(self, tell: Tell) -> None:
+        there = self.loaded
+        if not there:
+            tell(Step(0.0, f"loading {self.spec.name}…"))
+        with self._loading:
             if self.loaded:
                 return
             try:
                 self.backend.load()
             except Exception as error:
                 self.trouble = _trouble(error)
-                self._leaving = True
-                self._leave()
+                self._memory.expel(self._seat)
                 raise
             else:
                 self.loaded, self.trouble = True, ""
@@ -82,49 +110,46 @@ class Model:
         self.trouble = trouble[:500]
         self._changed()
 
-    def unload(self) -> None:
-        """Take it out of memory now, or when its last user is gone."""
-        self._leaving = True
-        self._leave()
-
-    def _leave(self) -> None:
-        with self._moving:
-            if not self._leaving or self._users:
-                return
-            self._leaving = False
-            try:
-                self.backend.unload()
-            except Exception:
-                log.exception("%s could not be unloaded", self.spec.name)
-            if self.loaded:
-                self.loaded = False
-                self._changed()
+    def _unload(self) -> None:
+        try:
+            self.backend.unload()
+        except Exception:
+            log.exception("%s could not be unloaded", self.spec.name)
+        if self.loaded:
+            self.loaded = False
+            self._changed()
 
 
 class Models:
     """All models of one worker, by name."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], memory: Memory | None = None) -> None:
         self._changed = changed
+        self._memory = memory or Memory()
         self._models: dict[str, Model] = {}
         self._lacking: dict[str, str] = {}
 
     def serve(self, found: Iterable[tuple[ModelSpec, Backend]], lacking: Mapping[str, str]) -> None:
         """Serve exactly these. An unchanged one stays as it is, in memory; others leave.
 
-        `lacking` says of the others why this machine cannot serve them.
+        `lacking` says of the others why this machine cannot serve them. One that is larger than
+        all the room there is joins these.
         """
         self._lacking = dict(lacking)
         before, after = self._models, {}
         for spec, backend in found:
+            refusal = self._memory.refusal(spec)
+            if refusal:
+                self._lacking[spec.name] = refusal
+                continue
             model = before.get(spec.name)
             if model is None or model.spec != spec:
-                model = Model(spec, backend, self._changed)
+                model = Model(spec, backend, self._changed, self._memory)
             after[spec.name] = model
         self._models = after
         for name, model in before.items():
             if after.get(name) is not model:
-                model.unload()
+                model.forget()
 
     def get(self, name: str) -> Model:
         """Return a model; :class:`NoModel` where this worker has none of that name."""

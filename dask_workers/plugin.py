@@ -88,6 +88,7 @@ class MtorWorker(WorkerPlugin):
 
 def _adopt(worker: Worker) -> Runtime:
     """Return the worker's runtime, making it at the first time."""
+    from dask_workers.memory import detect
     from dask_workers.runtime import Runtime
 
     runtime: Runtime | None = getattr(worker, RUNTIME, None)
@@ -97,6 +98,7 @@ def _adopt(worker: Worker) -> Runtime:
             address=worker.contact_address or "",
             threads=worker.state.nthreads,
             version=_version(),
+            budget=detect(),
             offer=lambda slots: worker.loop.add_callback(worker.set_resources, **_resources(slots)),
         )
         setattr(worker, RUNTIME, runtime)

@@ -15,8 +15,10 @@ from dask_workers.attempts import Attempts
 from dask_workers.blobs import Blobs
 from dask_workers.discovery import Found
 from dask_workers.link import BEAT_SECONDS, Link
+from dask_workers.memory import Memory
 from dask_workers.models import Model, Models
 from dask_workers.publisher import Publisher
+from dask_workers.room import BOUNDLESS, Room
 from mtor_kernel.protocol.ngram import (
     AttemptRef,
     Beat,
@@ -45,6 +47,8 @@ class Runtime:
         As :class:`~mtor_kernel.protocol.ngram.WorkerHello` tells them.
     offer
         Called with the slots of each model whenever they change: advertises them.
+    budget
+        What all models together may have of the machine's memory.
     """
 
     def __init__(
@@ -55,13 +59,14 @@ class Runtime:
         threads: int = 1,
         version: str = "",
         offer: Callable[[dict[str, int]], None] = lambda slots: None,
+        budget: Room = BOUNDLESS,
         beat_seconds: float = BEAT_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.name, self.address, self.threads, self.version = name, address, threads, version
         self._blobs: Blobs | None = None
         self.attempts = Attempts(lambda: self._blobs)
-        self.models = Models(self._tell_health)
+        self.models = Models(self._tell_health, Memory(budget))
         self.draining = False
         #: Whoever looks after it now: the plugin.
         self.owner: object | None = None

@@ -140,7 +140,8 @@ def _answer(
     """Return what the backend said last; ``None`` if the attempt was cancelled before."""
     if attempt.cancelled:
         return None
-    with runtime.models.get(task.model.name).in_use() as backend, clock.running():
+    model = runtime.models.get(task.model.name)
+    with model.in_use(attempt, publisher.progress) as backend, clock.running():
         return _pump(backend, task, attempt, publisher)
 
 

@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scheduler", help="address of the Dask scheduler: tls://host:8786")
     parser.add_argument("--name", help="unique among the workers (default: Dask's choice)")
     parser.add_argument("--threads", type=int, default=64, help="attempts at once (default: 64)")
+    parser.add_argument(
+        "--memory-mb", type=int, help="RAM for models (default: most of what there is)"
+    )
+    parser.add_argument("--vram-mb", type=int, help="the same of the GPU's memory")
     parser.add_argument("--tls-ca-file", help="the authority of the cluster, PEM")
     parser.add_argument("--tls-cert", help="this member's certificate, PEM")
     parser.add_argument("--tls-key", help="its key, PEM")
@@ -38,6 +42,10 @@ def run(given: argparse.Namespace) -> int:
         value = getattr(given, option)
         if value:
             command.append(f"--{option.replace('_', '-')}={value}")
+    for option in ("memory_mb", "vram_mb"):
+        value = getattr(given, option)
+        if value is not None:
+            os.environ[f"MTOR_{option.upper()}"] = str(value)
     sys.stdout.flush()
     # It is this interpreter, with arguments of our own.
     return os.execv(command[0], command)  # noqa: S606

@@ -18,9 +18,10 @@ from typing import Any
 
 from mtor_kernel.protocol.ngram import AttemptRef
 from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
-from mtor_kernel.realm.lanes import Lanes, Place
+from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.realm.tasks import Tasks
 from mtor_kernel.realm.workers import LEASE_SECONDS, Workers
+from mtor_kernel.scheduling.residency import Turn, in_turn
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.store import Store
 
@@ -124,8 +125,8 @@ class Dispatcher:
         now = time.monotonic()
         threads = self.workers.threads() - len(self.attempts)
         picked: list[Place] = []
-        for lane in self.lanes:
-            free = lane.free(self.workers.slots(lane.model)) if len(lane.queue) else 0
+        for lane, free in self._in_turn(now):
+            before = len(picked)
             while free > 0 and len(picked) < threads and lane.breaker.allows(now):
                 ticket = lane.queue.pop()
                 if ticket is None:
@@ -134,7 +135,25 @@ class Dispatcher:
                 self._count(ticket.user, 1)
                 lane.breaker.started(now)
                 free -= 1
+            if len(picked) > before:
+                lane.behind_since = None
         return picked
+
+    def _in_turn(self, now: float) -> list[tuple[Lane, int]]:
+        """Return the lanes that may start something, and how much; what is in memory first."""
+        able: dict[Lane, int] = {}
+        for lane in self.lanes:
+            able[lane] = lane.free(self.workers.slots(lane.model)) if len(lane.queue) else 0
+            if able[lane] <= 0:
+                lane.behind_since = None
+            elif lane.behind_since is None:
+                lane.behind_since = now
+        turns = [
+            (lane, Turn(self.workers.has_loaded(lane.model), lane.behind_since))
+            for lane in able
+            if lane.behind_since is not None
+        ]
+        return [(lane, able[lane]) for lane in in_turn(turns, now)]
 
     async def _start(self, picked: list[Place]) -> None:
         """Write the attempts down, then hand them over. What cannot be written down goes back."""
@@ -188,7 +207,16 @@ class Dispatcher:
     def _hand_over(self, attempts: list[Attempt]) -> None:
         assert self.tasks is not None
         for lane, group in groupby(attempts, key=lambda attempt: attempt.lane):
-            self.tasks.submit(list(group), self.workers.well(lane.model))
+            waiting = list(group)
+            others = lane.attempts.difference(waiting)
+            near, far, room = self.workers.near(lane.model, others)
+            if near and far:
+                # Where the model is in memory already, as far as there is room; then elsewhere.
+                for some, where in ((waiting[:room], near), (waiting[room:], far)):
+                    if some:
+                        self.tasks.submit(some, where)
+            else:
+                self.tasks.submit(waiting, self.workers.well(lane.model))
 
     async def _carry(self, attempt: Attempt) -> None:
         """Wait for the verdict, free the slot, and see to the query's end or its next attempt."""

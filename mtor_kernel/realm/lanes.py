@@ -52,6 +52,8 @@ class Lane:
         self.attempts: set[Attempt] = set()
         #: Since when its model is not in the catalogue any more, in monotonic seconds.
         self.retired_at: float | None = None
+        #: Since when it could have started something and has not; ``None``: it cannot, or has.
+        self.behind_since: float | None = None
 
     @property
     def model(self) -> str:

@@ -201,6 +201,24 @@ class Workers:
         fit = [w.address for w in linked if w.slots(model, now)]
         return None if len(fit) == len(linked) else fit
 
+    def has_loaded(self, model: str) -> bool:
+        """Tell whether a well worker has `model` in memory."""
+        now = time.monotonic()
+        return any(w.slots(model, now) and w.served[model].loaded for w in self._linked.values())
+
+    def near(self, model: str, running: Iterable[Attempt]) -> tuple[list[str], list[str], int]:
+        """Return where `model` is in memory, where it could be, and how many more fit the first.
+
+        An attempt of `running` that no worker has spoken of yet may be at the first.
+        """
+        now = time.monotonic()
+        well = [w for w in self._linked.values() if w.address and w.slots(model, now)]
+        near = [worker for worker in well if worker.served[model].loaded]
+        far = [worker.address for worker in well if worker not in near]
+        taken = sum(attempt.worker is None or attempt.worker in near for attempt in running)
+        room = max(0, sum(worker.slots(model, now) for worker in near) - taken)
+        return [worker.address for worker in near], far, room
+
     def infos(self) -> list[WorkerInfo]:
         """Return all of them as people see them."""
         now = time.monotonic()
