@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from dask_workers.sight import sentences
+from dask_workers.sight import networks, sentences
 from dask_workers.sight.findings import Findings
 from dask_workers.sight.question import Aim, Question, understand
 from mtor_kernel.protocol.account import Usage
@@ -51,7 +51,7 @@ class SightBackend:
         for package in _PACKAGES:
             if importlib.util.find_spec(package) is None:
                 return f"The package {package} is not installed: pip install 'mtor-kernel[sight]'."
-        return ""
+        return networks.missing()
 
     def load(self) -> None:
         if self._sight is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,32 @@ SHA256 = {
 }
 
 
+#: What tells those of the package from MTOR's own.
+_OF_THE_PACKAGE = "ocr"
+
+
+def place(name: str) -> Path:
+    """Return where a network should lie, without importing the package that has it."""
+    if _OF_THE_PACKAGE not in name.lower():
+        return WEIGHTS / name
+    try:
+        distribution = metadata.distribution("rapidocr")
+    except metadata.PackageNotFoundError:
+        return WEIGHTS / name  # where it is not
+    return Path(str(distribution.locate_file("rapidocr/models"))) / name
+
+
+def missing() -> str:
+    """Return why the networks cannot be had, as a sentence; empty if all of them lie there."""
+    absent = [name for name in SHA256 if not place(name).is_file()]
+    if not absent:
+        return ""
+    return (
+        f"The network {absent[0]} is not there: install MTOR and rapidocr 3.10 again, by "
+        "pip install --force-reinstall 'mtor-kernel[sight]' 'rapidocr==3.10.*'."
+    )
+
+
 def checked(path: Path) -> Path:
     """Return `path` if it holds what MTOR expects.
 
@@ -35,7 +62,7 @@ def checked(path: Path) -> Path:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        raise Unavailable(f"The network {path.name} is not there: install MTOR again.") from None
+        raise Unavailable(missing() or f"The network {path.name} cannot be read.") from None
     if found != SHA256[path.name]:
         raise Unavailable(
             f"The network {path.name} does not have the SHA-256 that MTOR expects: look at where "
@@ -53,7 +80,7 @@ def session(name: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # what is not computing should hold little memory
     options.log_severity_level = 3
-    path = checked(WEIGHTS / name)
+    path = checked(place(name))
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
@@ -63,7 +64,13 @@ def describe(found: Findings) -> Iterator[str]:
 
 def line(read: Line) -> str:
     """Return a line of writing as it is told."""
-    return f"“{read.text}”" + ("" if read.score >= LINE_SURE else " (perhaps)")
+    sure = read.score >= LINE_SURE and all(map(_learnt, filter(str.isalpha, read.text)))
+    return f"“{read.text}”" + ("" if sure else " (perhaps)")
+
+
+def _learnt(letter: str) -> bool:
+    """Tell whether the reader has learnt a letter's script: others it misreads, and is sure."""
+    return unicodedata.name(letter, "").startswith(("LATIN", "CJK", "HIRAGANA", "KATAKANA"))
 
 
 def no_writing() -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from dask_workers.sight.findings import Box, Line
-from dask_workers.sight.networks import checked
+from dask_workers.sight.networks import checked, place
 from dask_workers.sight.picture import Picture
 
 #: Pixels in which lines are sought: more take longer than a cancel may wait; fewer are made more.
@@ -38,10 +36,9 @@ class Reader:
     """
 
     def __init__(self, threads: int = 1) -> None:
-        folder = models()
         settings: dict[str, Any] = {
             # Named, so that the library never looks for them on the network.
-            **{key: str(checked(folder / name)) for key, name in _MODELS.items()},
+            **{key: str(checked(place(name))) for key, name in _MODELS.items()},
             "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             "Global.log_level": "error",
             "Det.limit_type": "max",
@@ -72,17 +69,11 @@ class Reader:
 
     def _line(self, image: Image.Image, corners: Any, scale: float) -> Line | None:
         read = self._read(_blue_first(_strip(image, corners)))
-        if not read.txts or not read.txts[0].strip() or read.scores[0] < _LEAST:
+        if not read.txts or read.scores[0] < _LEAST or not any(map(str.isalnum, read.txts[0])):
             return None
         low, high = corners.min(0) * scale, corners.max(0) * scale
         box: Box = (round(low[0]), round(low[1]), round(high[0]), round(high[1]))
         return Line(read.txts[0].strip(), float(read.scores[0]), box)
-
-
-def models() -> Path:
-    """Return the folder in which the package keeps its networks, without importing it."""
-    distribution = importlib.metadata.distribution("rapidocr")
-    return Path(str(distribution.locate_file("rapidocr/models")))
 
 
 def _factor(pixels: int) -> float:

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dask_workers.sight import networks
 from dask_workers.sight.colours import look as colours_of
 from dask_workers.sight.findings import Line
 from dask_workers.sight.look import Sight
-from dask_workers.sight.networks import SHA256, WEIGHTS, checked
+from dask_workers.sight.networks import SHA256, checked, missing, place
 from dask_workers.sight.objects import distinct
 from dask_workers.sight.picture import Picture, open_picture
-from dask_workers.sight.text import models
 from mtor_kernel.protocol.errors import Unavailable
 from tests.pictures import CARD, card, encoded, photograph
 
@@ -86,6 +84,8 @@ def test_small_and_large_and_turned_writing_is_read(sight: Sight) -> None:
         drawn.resize((320, 200), Image.Resampling.LANCZOS),
         drawn.resize((2560, 1600)),
         drawn.rotate(8, expand=True, fillcolor="white"),
+        drawn.rotate(90, expand=True),
+        drawn.rotate(180),
         Image.eval(drawn, lambda value: 255 - value),
     ):
         text = " ".join(line.text for line in lines(sight, image))
@@ -105,20 +105,16 @@ def test_very_odd_shapes_do_no_harm(sight: Sight) -> None:
         assert [line for line in sight.read(picture) if line] == []
 
 
-def test_every_network_is_checked_by_its_hash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_network_is_checked_by_its_hash(tmp_path: Path) -> None:
+    assert missing() == ""
     for name, sha256 in SHA256.items():
-        folder = WEIGHTS if name in ("labels.onnx", "objects.onnx") else models()
-        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
+        assert hashlib.sha256(place(name).read_bytes()).hexdigest() == sha256
+        assert checked(place(name)) == place(name)
+    with pytest.raises(Unavailable, match=r"labels\.onnx cannot be read"):
+        checked(tmp_path / "labels.onnx")
     (tmp_path / "labels.onnx").write_bytes(b"another network")
     with pytest.raises(Unavailable, match="SHA-256"):
         checked(tmp_path / "labels.onnx")
-    with pytest.raises(Unavailable, match="not there"):
-        checked(tmp_path / "objects.onnx")
-    monkeypatch.setattr(networks, "WEIGHTS", tmp_path)
-    with pytest.raises(Unavailable, match="SHA-256"):
-        networks.session("labels.onnx", 1)
 
 
 def test_of_boxes_of_one_thing_the_best_is_kept() -> None:

@@ -97,6 +97,8 @@ def test_an_unsure_line_is_marked() -> None:
     box: Box = (0, 0, 1, 1)
     assert line(Line("Ada", 0.99, box)) == "“Ada”"
     assert line(Line("Ada", 0.7, box)) == "“Ada” (perhaps)"
+    assert line(Line("żółć, 12 %", 0.99, box)) == "“żółć, 12 %”"
+    assert line(Line("αλημρα κσε", 0.99, box)) == "“αλημρα κσε” (perhaps)"
 
 
 def test_words_have_their_articles_and_plurals() -> None:
