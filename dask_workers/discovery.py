@@ -19,6 +19,7 @@ GROUP = "mtor.backends"
 #: Ours, found even where the package's metadata is not.
 BUILT_IN = {
     "anthropic": "dask_workers.backends.anthropic:AnthropicBackend",
+    "diffusers": "dask_workers.backends.diffusers:DiffusersBackend",
     "echo": "dask_workers.backends.echo:EchoBackend",
     "espeak": "dask_workers.backends.espeak:EspeakBackend",
     "hibari": "dask_workers.backends.hibari:HibariBackend",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,10 @@ from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, Unavailable
 from mtor_kernel.protocol.query import Data, Message, Modality, Query, Text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: The model was trained to read so much of a text, its two marks included.
 MAX_TOKENS = 256
@@ -74,16 +78,26 @@ class MiniLM:
         import numpy as np
 
         row = self._tokenizer.encode(text)
-        ids = np.array([row.ids], np.int64)
+        mean = self._states(row.ids).mean(axis=0)
+        values = (mean / np.linalg.norm(mean)).tolist()
+        read = len(row.ids) - sum(row.special_tokens_mask)
+        return Vector([round(value, _DIGITS) for value in values], read, bool(row.overflowing))
+
+    def states(self, text: str) -> NDArray[np.float32]:
+        """Return one vector a token, its two marks included: what a picture is drawn from."""
+        return self._states(self._tokenizer.encode(text).ids)
+
+    def _states(self, tokens: list[int]) -> NDArray[np.float32]:
+        import numpy as np
+
+        ids = np.array([tokens], np.int64)
         inputs = {
             "input_ids": ids,
             "attention_mask": np.ones_like(ids),
             "token_type_ids": np.zeros_like(ids),
         }
-        mean = self._net.run(None, inputs)[0][0].mean(axis=0)
-        values = (mean / np.linalg.norm(mean)).tolist()
-        read = len(row.ids) - sum(row.special_tokens_mask)
-        return Vector([round(value, _DIGITS) for value in values], read, bool(row.overflowing))
+        states: NDArray[np.float32] = self._net.run(None, inputs)[0][0]
+        return states
 
 
 class MiniLMBackend:

