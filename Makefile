@@ -19,8 +19,14 @@ LAB    := $(VENV)/.installed-lab
 TEST   := $(VENV)/.installed-test
 # An editable install does not place these, so that is done below.
 SHARED := $(wildcard kernelspec/mtor/* jupyter-config/jupyter_server_config.d/*)
+# The panel is built from these by the install, with a Node of its own where there is none.
+PANEL  := $(shell find labextension/src labextension/style labextension/schema -type f) \
+          labextension/package.json labextension/yarn.lock
+BUILT  := mtor_kernel/labextension
+JLPM   := cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm
+MODULES := labextension/node_modules/.yarn-state.yml
 
-.PHONY: help lab demo test quick bench lint clean
+.PHONY: help lab demo test quick bench lint ngram clean
 
 help:
 	@echo "make lab    start JupyterLab with the MTOR kernel and a realm of your own"
@@ -29,6 +35,7 @@ help:
 	@echo "make quick  only the quick tests"
 	@echo "make bench  measure speed and memory"
 	@echo "make lint   ruff, mypy and the layers"
+	@echo "make ngram  write the panel's types anew from the protocol"
 	@echo "make clean  remove the virtual environment and all caches"
 
 lab: $(LAB)
@@ -41,6 +48,7 @@ demo: $(LAB)
 
 test: lint
 	$(PULL)
+	$(JLPM) test
 	$(PYTEST)
 
 quick: $(TEST)
@@ -50,23 +58,40 @@ bench: $(TEST)
 	$(PULL)
 	$(BIN)/python -m benchmarks
 
-lint: $(TEST)
+lint: $(TEST) $(MODULES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(JLPM) lint
+
+# The build of the panel has made it, unless the panel was there already.
+$(MODULES): labextension/yarn.lock | $(TEST)
+	$(JLPM) install --immutable
+	touch $@
+
+# The panel's types, from the protocol.
+ngram: $(MODULES)
+	$(BIN)/python -m mtor_kernel.protocol.schema > labextension/ngram.json
+	$(JLPM) ngram
 
 clean:
-	rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BUILT) labextension/lib labextension/node_modules build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-%: pyproject.toml constraints.txt $(SHARED) | $(BIN)/python
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(SHARED) $(PANEL) | $(BIN)/python
 	@echo "Installing MTOR into $(VENV); the first time takes a minute or two."
+	@if [ -n "$$(find $(PANEL) -newer $(BUILT)/package.json 2>/dev/null)" ]; then rm -rf $(BUILT); fi
 	$(PIP) --editable '.[$(EXTRAS_$*)]'
 	$(BIN)/jupyter kernelspec install kernelspec/mtor --sys-prefix --name mtor
 	mkdir -p $(VENV)/etc/jupyter/jupyter_server_config.d
 	cp jupyter-config/jupyter_server_config.d/mtor_kernel.json $(VENV)/etc/jupyter/jupyter_server_config.d/
+	mkdir -p $(VENV)/share/jupyter/labextensions
+	rm -rf $(VENV)/share/jupyter/labextensions/mtor-realm
+	ln -s "$(CURDIR)/$(BUILT)" $(VENV)/share/jupyter/labextensions/mtor-realm
+	mkdir -p $(VENV)/share/jupyter/lab/settings/overrides.d
+	cp lab-settings/overrides.d/mtor.json $(VENV)/share/jupyter/lab/settings/overrides.d/
 	touch $@

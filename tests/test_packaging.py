@@ -16,6 +16,9 @@ import pytest
 import mtor_kernel
 
 ROOT = Path(__file__).parent.parent
+#: The built panel.
+PANEL = "mtor_kernel/labextension"
+SHIPPED = "share/jupyter/labextensions/mtor-realm"
 KERNELSPEC = ROOT / "kernelspec" / "mtor"
 DIST = f"mtor_kernel-{mtor_kernel.__version__}"
 
@@ -52,6 +55,7 @@ def files_under(folder: str, suffix: str = "") -> set[str]:
 @pytest.mark.slow
 def test_the_wheel_holds_both_packages_whole(wheel: zipfile.ZipFile) -> None:
     ours = files_under("mtor_kernel") | files_under("dask_workers")
+    ours -= files_under(PANEL)  # Jupyter's shared data, not ours to import
     assert {"mtor_kernel/py.typed", "dask_workers/py.typed"} <= ours
     assert not ours - set(wheel.namelist())
 
@@ -70,6 +74,8 @@ def test_the_wheel_holds_the_migrations(wheel: zipfile.ZipFile) -> None:
     [
         ("kernelspec/mtor", "share/jupyter/kernels/mtor"),
         ("jupyter-config/jupyter_server_config.d", "etc/jupyter/jupyter_server_config.d"),
+        (f"{PANEL}/static", f"{SHIPPED}/static"),
+        (f"{PANEL}/schemas/mtor-realm", f"{SHIPPED}/schemas/mtor-realm"),
     ],
 )
 def test_the_wheel_places_what_jupyter_looks_for(
@@ -77,6 +83,17 @@ def test_the_wheel_places_what_jupyter_looks_for(
 ) -> None:
     for source in (ROOT / folder).iterdir():
         assert wheel.read(f"{DIST}.data/data/{place}/{source.name}") == source.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_panel_once_and_as_it_is_released(wheel: zipfile.ZipFile) -> None:
+    names = wheel.namelist()
+    assert not [name for name in names if name.startswith(PANEL)]
+    assert not [name for name in names if name.endswith((".map", "build_log.json"))]
+    place = f"{DIST}.data/data/{SHIPPED}"
+    assert json.loads(wheel.read(f"{place}/install.json"))["packageName"] == "mtor-kernel"
+    described = json.loads(wheel.read(f"{place}/package.json"))
+    assert described["jupyterlab"]["_build"]["load"].startswith("static/remoteEntry")
 
 
 @pytest.mark.slow

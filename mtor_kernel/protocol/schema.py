@@ -55,3 +55,11 @@ def json_schema() -> dict[str, Any]:
         "description": "Every message of MTOR's protocol; each is described where it is defined.",
         "$defs": dict(sorted((components | unions).items())),
     }
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    json.dump(json_schema(), sys.stdout, indent=1, sort_keys=True)
+    sys.stdout.write("\n")

@@ -1,0 +1,12 @@
+// JupyterLab's packages are ES modules: they are compiled along, with what they import.
+const esModules = ['@jupyterlab/', '@lumino/', '@jupyter/', 'lib0', 'y-protocols', 'yjs', 'uuid'];
+
+module.exports = {
+  testEnvironment: 'jsdom',
+  testMatch: ['<rootDir>/src/**/*.test.(ts|tsx)'],
+  moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/jest.empty.js' },
+  transform: {
+    '\\.(ts|tsx|js|mjs)$': ['ts-jest', { tsconfig: 'tsconfig.test.json' }]
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${esModules.join('|')}))`]
+};

@@ -1,0 +1,96 @@
+// What one has, what one has spent, and what one has asked.
+import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { downloadIcon } from '@jupyterlab/ui-components';
+import React, { useCallback, useEffect, useState } from 'react';
+import { IconButton } from '../common/button';
+import { credits } from '../common/figures';
+import { useSignals } from '../common/hooks';
+import type { Me, UsageRow } from '../protocol';
+import type { IRealm } from '../tokens';
+import { History } from './history';
+import { Spent } from './spent';
+
+const DAYS = 30;
+
+export function Credits(props: {
+  realm: IRealm;
+  registry: RenderMimeRegistry;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { realm, trans } = props;
+  const [me, setMe] = useState<Me | null>(null);
+  const [usage, setUsage] = useState<UsageRow[]>([]);
+  const [trouble, setTrouble] = useState('');
+  useSignals(realm.connectionChanged);
+  const open = realm.connection === 'open';
+  const refresh = useCallback(async () => {
+    try {
+      setMe(await realm.me());
+      setUsage(await realm.usage(DAYS));
+      setTrouble('');
+    } catch (error) {
+      setTrouble((error as Error).message);
+    }
+  }, [realm]);
+  useEffect(() => {
+    void refresh();
+    const onSettled = (): void => void refresh();
+    realm.settled.connect(onSettled);
+    return () => {
+      realm.settled.disconnect(onSettled);
+    };
+  }, [realm, refresh, open]);
+  return (
+    <div className="jp-mtor-scroll">
+      {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
+      {me && (
+        <dl className="jp-mtor-figures">
+          <dt>{trans.__('Balance')}</dt>
+          <dd>
+            {credits(me.balance_micro ?? 0)}
+            {me.unlimited && <span className="jp-mtor-quiet"> {trans.__('(no floor)')}</span>}
+          </dd>
+          <dt>{trans.__('Held')}</dt>
+          <dd>{credits(me.held_micro ?? 0)}</dd>
+          {(me.quotas ?? []).map(quota => (
+            <React.Fragment key={quota.rule}>
+              <dt>{quota.rule.replace(/_/g, ' ')}</dt>
+              <dd>
+                {quota.used ?? 0} / {quota.limit}
+              </dd>
+            </React.Fragment>
+          ))}
+        </dl>
+      )}
+      <div className="jp-mtor-row">
+        <h2>{trans.__('Spent in %1 days', DAYS)}</h2>
+        <IconButton
+          icon={downloadIcon}
+          label={trans.__('Export as CSV')}
+          onClick={() => save('mtor-usage.csv', csv(usage))}
+        />
+      </div>
+      <Spent rows={usage} days={DAYS} trans={trans} />
+      <History {...props} />
+    </div>
+  );
+}
+
+/** Return rows as CSV (RFC 4180). */
+export function csv(rows: ReadonlyArray<UsageRow>): string {
+  const names: (keyof UsageRow)[] = [
+    'day', 'model', 'queries', 'charge_micro', 'input_tokens', 'output_tokens'
+  ]; // prettier-ignore
+  const lines = rows.map(row => names.map(name => String(row[name] ?? 0)).join(','));
+  return [names.join(','), ...lines].join('\r\n') + '\r\n';
+}
+
+/** Have the browser save a text as a file. */
+export function save(name: string, text: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

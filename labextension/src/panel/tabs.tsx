@@ -1,0 +1,35 @@
+// Which tabs the panel has, in their order.
+import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+import { Credits } from '../credits/credits';
+import type { INotebookSide } from '../notebook';
+import { Queue } from '../queue/queue';
+import type { Conversation } from '../talk/conversation';
+import { Talk } from '../talk/talk';
+import type { IRealm } from '../tokens';
+import { Workers } from '../workers/workers';
+import type { ITab } from './panel';
+
+/** What tabs are made of. */
+export interface ITabParts {
+  realm: IRealm;
+  registry: RenderMimeRegistry;
+  conversation: Conversation;
+  notebook: INotebookSide | null;
+  trans: TranslationBundle;
+}
+
+export function makeTabs(parts: ITabParts): ITab[] {
+  const { realm, trans } = parts;
+  return [
+    { id: 'talk', label: trans.__('Talk'), render: () => <Talk {...parts} /> },
+    { id: 'queue', label: trans.__('Queue'), render: () => <Queue realm={realm} trans={trans} /> },
+    {
+      id: 'workers',
+      label: trans.__('Workers'),
+      render: () => <Workers realm={realm} trans={trans} />
+    },
+    { id: 'credits', label: trans.__('Credits'), render: () => <Credits {...parts} /> }
+  ];
+}

@@ -1,0 +1,111 @@
+// An answer: words as Markdown, pictures and sounds from their blobs, findings as a list.
+import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import { MimeModel } from '@jupyterlab/rendermime';
+import { Widget } from '@lumino/widgets';
+import React, { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import type { IRealm, Part } from '../tokens';
+
+const MARKDOWN = 'text/markdown';
+
+/** Words, rendered by JupyterLab with our parser and sanitiser, one rendering at a time. */
+export function Markdown(props: { registry: RenderMimeRegistry; text: string }): JSX.Element {
+  const host = useRef<HTMLDivElement>(null);
+  const latest = useRef(props.text);
+  const render = useRef<() => void>(() => undefined);
+  latest.current = props.text;
+  // Layout effects are undone while the host is still in the page, which Lumino insists on.
+  useLayoutEffect(() => {
+    const renderer = props.registry.createRenderer(MARKDOWN);
+    let shown: string | null = null;
+    let busy = false;
+    render.current = () => {
+      if (busy || shown === latest.current || renderer.isDisposed) {
+        return;
+      }
+      busy = true;
+      shown = latest.current;
+      const model = new MimeModel({ data: { [MARKDOWN]: shown } });
+      void renderer.renderModel(model).finally(() => {
+        busy = false;
+        render.current();
+      });
+    };
+    Widget.attach(renderer, host.current!);
+    return () => renderer.dispose();
+  }, [props.registry]);
+  useEffect(() => render.current(), [props.text, props.registry]);
+  return <div className="jp-mtor-markdown" ref={host} />;
+}
+
+/** The parts of an answer, in their order. */
+export function Answer(props: {
+  realm: IRealm;
+  registry: RenderMimeRegistry;
+  parts: ReadonlyArray<Part>;
+}): JSX.Element {
+  return (
+    <>
+      {props.parts.map((part, index) => {
+        switch (part.type) {
+          case 'text':
+            return <Markdown key={index} registry={props.registry} text={part.text} />;
+          case 'image':
+            return <Media key={index} realm={props.realm} blob={part.blob} kind="image" />;
+          case 'audio':
+            return <Media key={index} realm={props.realm} blob={part.blob} kind="audio" />;
+          default:
+            return <Findings key={index} value={part.value} />;
+        }
+      })}
+    </>
+  );
+}
+
+/** A blob that can be seen or heard. */
+export function Media(props: {
+  realm: IRealm;
+  blob: string;
+  kind: 'image' | 'audio';
+}): JSX.Element {
+  const { realm, blob, kind } = props;
+  const [url, setUrl] = useState('');
+  const [trouble, setTrouble] = useState('');
+  useEffect(() => {
+    let made = '';
+    let gone = false;
+    realm.download(blob).then(
+      content => {
+        if (!gone) {
+          made = URL.createObjectURL(content);
+          setUrl(made);
+        }
+      },
+      (reason: Error) => setTrouble(reason.message)
+    );
+    return () => {
+      gone = true;
+      URL.revokeObjectURL(made);
+    };
+  }, [realm, blob]);
+  if (trouble) {
+    return <p className="jp-mtor-trouble">{trouble}</p>;
+  }
+  if (!url) {
+    return <p className="jp-mtor-quiet">…</p>;
+  }
+  return kind === 'image' ? (
+    <img className="jp-mtor-picture" src={url} alt="" />
+  ) : (
+    <audio className="jp-mtor-sound" src={url} controls />
+  );
+}
+
+/** Structured findings, folded away. */
+function Findings(props: { value: unknown }): JSX.Element {
+  return (
+    <details className="jp-mtor-findings">
+      <summary>Details</summary>
+      <pre>{JSON.stringify(props.value, null, 1)}</pre>
+    </details>
+  );
+}
