@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from typing import NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,6 +14,8 @@ from mtor_kernel.protocol.errors import BadInput, TooLarge
 MAX_PIXELS = 50_000_000
 #: What is looked at: more pixels cost time and tell these networks nothing.
 _MAX_SIDE = 2048
+#: Modes of pixels that can be averaged as they are.
+_SHRINKABLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _FORMATS_TOLD = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 #: What Pillow raises for a file that is not what it says.
@@ -43,9 +44,7 @@ def open_picture(content: bytes) -> Picture:
         It has more than :data:`MAX_PIXELS` pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _open(content)
+        return _open(content)
     except Image.DecompressionBombError:
         raise _too_large() from None
     except UnidentifiedImageError:
@@ -62,8 +61,12 @@ def _open(content: bytes) -> Picture:
         animated = bool(getattr(opened, "is_animated", False)) and opened.format != "MPO"
         stored = opened.size
         opened.draft("RGB", (_MAX_SIDE, _MAX_SIDE))  # a large JPEG is unpacked smaller
-        image = _in_colours(ImageOps.exif_transpose(opened))
-        turned = (image.width > image.height) != (opened.width > opened.height)
+        unpacked = opened.size
+        ImageOps.exif_transpose(opened, in_place=True)  # a copy of a large one costs memory
+        turned = opened.size != unpacked
+        if opened.mode in _SHRINKABLE:
+            opened.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
+        image = _in_colours(opened)
     size = (stored[1], stored[0]) if turned else stored
     image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
     return Picture(image, size, size[0] / image.width, animated)
@@ -79,7 +82,7 @@ def _in_colours(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _stretched(image: Image.Image) -> Image.Image:

@@ -80,6 +80,7 @@ def test_a_large_picture_is_made_smaller_and_keeps_its_own_size_in_mind() -> Non
     assert picture.image.width * picture.scale == pytest.approx(5000)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
