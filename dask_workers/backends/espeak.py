@@ -39,8 +39,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     program: str = "espeak-ng"
     #: A language, or one and a timbre (``de+f3``), for a query that names none.
     voice: str = "en-us"
-    #: The longest text of one query.
-    max_characters: Annotated[int, Meta(ge=1)] = 5000
     #: The longest that one sentence may take to compute.
     timeout_seconds: Annotated[float, Meta(gt=0)] = 30.0
     data_dir: str = ""
@@ -89,7 +87,7 @@ class EspeakBackend:
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         voice = self._voice(query.options)
-        text = text_to_say(query, self._settings.max_characters)
+        text = text_to_say(query, self._spec.max_characters)
         speed = query.options.speed or self._spec.defaults.speed or 1.0
         words = round(max(_SLOWEST, min(_FASTEST, _WORDS * speed)))
         arguments = [self._settings.program, "-v", voice, "-s", str(words), "-b", "1"]

@@ -28,8 +28,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     #: The voice of a query that names none; it must be one that the package brings.
     voice: str = "heart"
-    #: The longest text of one query.
-    max_characters: Annotated[int, Meta(ge=1)] = 5000
     #: Threads that compute. One makes speech many times faster than it is spoken.
     n_threads: Annotated[int, Meta(ge=1)] = 1
     data_dir: str = ""
@@ -68,7 +66,7 @@ class HibariBackend:
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         voice = self._voice(query.options)
-        text = text_to_say(query, self._settings.max_characters)
+        text = text_to_say(query, self._spec.max_characters)
         speed = query.options.speed or self._spec.defaults.speed or 1.0
         seed = query.options.seed if query.options.seed is not None else self._spec.defaults.seed
         yield from speak(

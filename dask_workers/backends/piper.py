@@ -28,8 +28,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = ""
     #: Piper's name, or its path.
     program: str = "piper"
-    #: The longest text of one query.
-    max_characters: Annotated[int, Meta(ge=1)] = 5000
     #: The longest that one sentence may take to compute; the program loads the voice each time.
     timeout_seconds: Annotated[float, Meta(gt=0)] = 60.0
     data_dir: str = ""
@@ -93,7 +91,7 @@ class PiperBackend:
         if about is None:
             raise Unavailable(f"{self._spec.name} is not ready: ask again.")
         arguments = self._arguments(query.options, about)
-        text = text_to_say(query, self._settings.max_characters)
+        text = text_to_say(query, self._spec.max_characters)
         program = Program(context, self._settings.timeout_seconds)
 
         def say(sentence: str) -> bytes:

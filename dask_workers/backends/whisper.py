@@ -45,8 +45,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n_threads: Annotated[int, Meta(ge=1)] = 1
     #: Ways to go on that are followed at once: more are slower, and a little better.
     beam_size: Annotated[int, Meta(ge=1, le=20)] = 1
-    #: The longest recording of one query.
-    max_audio_seconds: Annotated[float, Meta(gt=0)] = 600.0
     #: Tell the time of each word too; takes longer.
     words: bool = False
 
@@ -100,7 +98,7 @@ class WhisperBackend:
             raise Unavailable(f"{self._spec.name} is not in memory: ask again.")
         language = self._language(query, model)
         recording = context.read_blob(_recording(query))
-        samples = decode(recording, self._settings.max_audio_seconds, lambda: context.cancelled)
+        samples = decode(recording, self._spec.max_audio_seconds, lambda: context.cancelled)
         duration = len(samples) / RATE
         segments: list[dict[str, Any]] = []
         patience = _Patience(context)

@@ -118,7 +118,7 @@ def test_another_language_is_refused(voice: HibariBackend) -> None:
 
 
 def test_a_text_that_is_too_long_is_refused(voice: HibariBackend) -> None:
-    with pytest.raises(TooLarge, match="at most 5,000"):
+    with pytest.raises(TooLarge, match="at most 4,096"):
         ask(voice, Query.ask("word " * 1100))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -152,7 +153,7 @@ def test_what_is_no_recording_is_refused(whisper: WhisperBackend) -> None:
 @pytest.mark.slow
 def test_a_recording_above_the_limit_is_refused_with_its_figure() -> None:
     pull("whisper-tiny-en")
-    backend = WhisperBackend(spec(max_audio_seconds=10))
+    backend = WhisperBackend(msgspec.structs.replace(spec(), max_audio_seconds=10))
     backend.load()
     with pytest.raises(TooLarge, match="longer than 10 seconds"):
         hear(backend, encoded(silence(11)))
