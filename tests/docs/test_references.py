@@ -17,7 +17,7 @@ from mtor_kernel.gateway.app import ROUTES
 from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.magics.arguments import HELP, LOOKING
 from mtor_kernel.protocol import account, backend, errors, quota
-from tests.docs.pages import page, rows, section
+from tests.docs.pages import DOCS, page, rows, section
 from tests.gateway.test_routes import methods_of
 
 
@@ -132,6 +132,6 @@ SETTINGS = [
 
 @pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__module__)
 def test_every_setting_of_a_backend_is_described(kind: type[msgspec.Struct]) -> None:
-    pages = [page("operator/catalogue.md"), page("operator/backends.md")]
-    told = " ".join(cells[0] for text in pages for cells in rows(text))
+    texts = [path.read_text("utf-8") for path in (DOCS / "operator").glob("*.md")]
+    told = " ".join(cells[0] for text in texts for cells in rows(text))
     assert [name for name in fields(kind) if name not in told] == []
