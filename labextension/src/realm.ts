@@ -19,7 +19,7 @@ import type {
 } from './protocol';
 import { RealmError, type Requests } from './requests';
 import { Running } from './running';
-import { Sysop } from './sysop';
+import { Sysop } from './sysop/acts';
 import type { ConnectionState, IPage, IQuote, IRealm } from './tokens';
 
 export class Realm implements IRealm {

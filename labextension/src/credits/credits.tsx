@@ -7,6 +7,7 @@ import { IconButton } from '../common/button';
 import { credits } from '../common/figures';
 import { useSignals } from '../common/hooks';
 import type { Me, UsageRow } from '../protocol';
+import { saveAs } from '../common/files';
 import type { IRealm } from '../tokens';
 import { History } from './history';
 import { Spent } from './spent';
@@ -68,7 +69,7 @@ export function Credits(props: {
         <IconButton
           icon={downloadIcon}
           label={trans.__('Export as CSV')}
-          onClick={() => save('mtor-usage.csv', csv(usage))}
+          onClick={() => saveAs(new Blob([csv(usage)], { type: 'text/csv' }), 'mtor-usage.csv')}
         />
       </div>
       <Spent rows={usage} days={DAYS} trans={trans} />
@@ -84,13 +85,4 @@ export function csv(rows: ReadonlyArray<UsageRow>): string {
   ]; // prettier-ignore
   const lines = rows.map(row => names.map(name => String(row[name] ?? 0)).join(','));
   return [names.join(','), ...lines].join('\r\n') + '\r\n';
-}
-
-/** Have the browser save a text as a file. */
-export function save(name: string, text: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }

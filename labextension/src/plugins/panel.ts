@@ -11,8 +11,10 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { Camera } from '../camera/camera';
 import { realmIcon } from '../common/icons';
 import { answerRegistry } from '../common/markdown';
+import { Drawings } from '../imagine/drawings';
 import { NotebookSide } from '../notebook';
 import { RealmPanel } from '../panel/panel';
 import { makeTabs } from '../panel/tabs';
@@ -47,6 +49,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       realm,
       registry: answerRegistry(rendermime),
       conversation,
+      drawings: new Drawings(realm),
+      camera: new Camera(),
       notebook: tracker && new NotebookSide(tracker),
       trans
     });

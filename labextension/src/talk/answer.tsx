@@ -66,6 +66,8 @@ export function Media(props: {
   realm: IRealm;
   blob: string;
   kind: 'image' | 'audio';
+  /** What is to be seen, for those who do not see it. */
+  alt?: string;
 }): JSX.Element {
   const { realm, blob, kind } = props;
   const [url, setUrl] = useState('');
@@ -94,7 +96,7 @@ export function Media(props: {
     return <p className="jp-mtor-quiet">…</p>;
   }
   return kind === 'image' ? (
-    <img className="jp-mtor-picture" src={url} alt="" />
+    <img className="jp-mtor-picture" src={url} alt={props.alt ?? ''} />
   ) : (
     <audio className="jp-mtor-sound" src={url} controls />
   );

@@ -1,7 +1,7 @@
 // What only the sysop may do, over REST; the realm enforces it.
-import type { Quotas } from './protocol';
-import type { Requests } from './requests';
-import type { IAuditEntry, IPage, IPerson, ISysop } from './tokens';
+import type { Quotas } from '../protocol';
+import type { Requests } from '../requests';
+import type { IAuditEntry, IPage, IPerson, ISysop } from '../tokens';
 
 export class Sysop implements ISysop {
   constructor(private readonly _requests: Requests) {}

@@ -1,0 +1,122 @@
+// The camera, while it is wanted. Nothing is asked of the browser before somebody presses a button.
+import type { IDisposable } from '@lumino/disposable';
+import { Signal, type ISignal } from '@lumino/signaling';
+
+/** Why there is no picture from a camera, in the browser's own words. */
+export type CameraTrouble = '' | 'insecure' | 'denied' | 'absent' | 'busy';
+
+export class Camera implements IDisposable {
+  /** What it sees; `null` while it is off. */
+  get stream(): MediaStream | null {
+    return this._stream;
+  }
+
+  get trouble(): CameraTrouble {
+    return this._trouble;
+  }
+
+  /** The cameras that there are; named only once one was allowed. */
+  get devices(): ReadonlyArray<MediaDeviceInfo> {
+    return this._devices;
+  }
+
+  /** The one in use; empty while it is off. */
+  get device(): string {
+    return this._stream?.getVideoTracks()[0]?.getSettings().deviceId ?? '';
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Switch it on, or to another one. Never throws: `trouble` says what is wrong. */
+  async start(deviceId = ''): Promise<void> {
+    this.stop();
+    // On a plain http page of another machine browsers have no devices at all.
+    const media = navigator.mediaDevices as MediaDevices | undefined;
+    if (media === undefined) {
+      this._fail('insecure');
+      return;
+    }
+    const asked = ++this._asked;
+    try {
+      const video = { deviceId: deviceId ? { exact: deviceId } : undefined, width: { ideal: 1280 } };
+      const stream = await media.getUserMedia({ video });
+      if (asked !== this._asked || this._isDisposed) {
+        release(stream);
+        return;
+      }
+      this._stream = stream;
+      this._trouble = '';
+      this._devices = (await media.enumerateDevices()).filter(one => one.kind === 'videoinput');
+      this._changed.emit();
+    } catch (error) {
+      this._fail(troubleOf(error as DOMException));
+    }
+  }
+
+  /** Switch it off: its light goes out. */
+  stop(): void {
+    this._asked++;
+    if (this._stream) {
+      release(this._stream);
+      this._stream = null;
+      this._changed.emit();
+    }
+  }
+
+  dispose(): void {
+    this.stop();
+    this._isDisposed = true;
+    Signal.clearData(this);
+  }
+
+  private _fail(trouble: CameraTrouble): void {
+    this._trouble = trouble;
+    this._changed.emit();
+  }
+
+  private _stream: MediaStream | null = null;
+  private _trouble: CameraTrouble = '';
+  private _devices: MediaDeviceInfo[] = [];
+  private _asked = 0;
+  private _changed = new Signal<this, void>(this);
+  private _isDisposed = false;
+}
+
+/** Return what the camera shows now, as a JPEG. */
+export function frame(video: HTMLVideoElement): Promise<Blob> {
+  const canvas = document.createElement('canvas');
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext('2d')!.drawImage(video, 0, 0);
+  return new Promise((resolve, reject) => {
+    canvas.toBlob(
+      blob => (blob ? resolve(blob) : reject(new Error('The frame could not be taken.'))),
+      'image/jpeg',
+      0.92
+    );
+  });
+}
+
+function release(stream: MediaStream): void {
+  for (const track of stream.getTracks()) {
+    track.stop();
+  }
+}
+
+function troubleOf(error: DOMException): CameraTrouble {
+  switch (error.name) {
+    case 'NotAllowedError':
+    case 'SecurityError':
+      return 'denied';
+    case 'NotReadableError':
+      return 'busy';
+    default:
+      return 'absent';
+  }
+}

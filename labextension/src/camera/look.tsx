@@ -1,0 +1,210 @@
+// Show the realm something: from the camera, or from a file.
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React, { useEffect, useRef, useState } from 'react';
+import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import { useSignals } from '../common/hooks';
+import { Answer } from '../talk/answer';
+import { stageOf } from '../talk/talk';
+import type { IRealm, IRunning } from '../tokens';
+import { frame, type Camera, type CameraTrouble } from './camera';
+
+export interface ILookProps {
+  realm: IRealm;
+  registry: RenderMimeRegistry;
+  camera: Camera;
+  trans: TranslationBundle;
+}
+
+export function Look(props: ILookProps): JSX.Element {
+  const { realm, camera, trans } = props;
+  const [picture, setPicture] = useState<Blob | null>(null);
+  const [question, setQuestion] = useState('');
+  const [running, setRunning] = useState<IRunning | null>(null);
+  const [trouble, setTrouble] = useState('');
+  const video = useRef<HTMLVideoElement>(null);
+  const file = useRef<HTMLInputElement>(null);
+  useSignals(camera.changed);
+  useEffect(() => {
+    if (video.current) {
+      video.current.srcObject = camera.stream;
+    }
+  }, [camera.stream]);
+  // Another tab, another page: nobody looks at the preview any more.
+  useEffect(() => () => camera.stop(), [camera]);
+
+  const take = async (): Promise<void> => {
+    setPicture(await frame(video.current!));
+    camera.stop();
+  };
+  const ask = async (): Promise<void> => {
+    try {
+      setTrouble('');
+      const blob = await realm.upload(picture!);
+      const text = question.trim() || trans.__('What is on this picture?');
+      setRunning(
+        realm.ask({
+          model: 'vision',
+          messages: [
+            {
+              role: 'user',
+              parts: [
+                { type: 'text', text },
+                { type: 'image', blob, mime: picture!.type }
+              ]
+            }
+          ]
+        })
+      );
+    } catch (error) {
+      setTrouble((error as Error).message);
+    }
+  };
+  return (
+    <div
+      className="jp-mtor-scroll jp-mtor-look"
+      onDragOver={event => event.preventDefault()}
+      onDrop={event => {
+        const dropped = event.dataTransfer.files[0];
+        if (dropped) {
+          event.preventDefault();
+          setPicture(dropped);
+        }
+      }}
+    >
+      {camera.stream ? (
+        <>
+          <video
+            ref={video}
+            className="jp-mtor-picture"
+            autoPlay
+            muted
+            playsInline
+            aria-label={trans.__('What the camera sees')}
+          />
+          {camera.devices.length > 1 && (
+            <select
+              className="jp-mtor-select"
+              aria-label={trans.__('Camera')}
+              value={camera.device}
+              onChange={event => void camera.start(event.target.value)}
+            >
+              {camera.devices.map((device, index) => (
+                <option key={device.deviceId} value={device.deviceId}>
+                  {device.label || trans.__('Camera %1', index + 1)}
+                </option>
+              ))}
+            </select>
+          )}
+        </>
+      ) : (
+        picture && <Picture content={picture} alt={trans.__('The picture to ask about')} />
+      )}
+      {camera.trouble && (
+        <p className="jp-mtor-trouble" role="alert">
+          {words(camera.trouble, trans)}
+        </p>
+      )}
+      <div className="jp-mtor-bar">
+        {camera.stream ? (
+          <>
+            <button type="button" onClick={() => void take()}>
+              {trans.__('Take the picture')}
+            </button>
+            <button type="button" onClick={() => camera.stop()}>
+              {trans.__('Camera off')}
+            </button>
+          </>
+        ) : (
+          <button
+            type="button"
+            onClick={() => {
+              setPicture(null);
+              void camera.start();
+            }}
+          >
+            {trans.__('Use the camera')}
+          </button>
+        )}
+        <button type="button" onClick={() => file.current!.click()}>
+          {trans.__('Choose a file')}
+        </button>
+        <input
+          ref={file}
+          type="file"
+          accept="image/*"
+          hidden
+          aria-label={trans.__('A picture from a file')}
+          onChange={event => {
+            const chosen = event.target.files?.[0];
+            if (chosen) {
+              camera.stop();
+              setPicture(chosen);
+            }
+            event.target.value = '';
+          }}
+        />
+      </div>
+      <form
+        className="jp-mtor-row"
+        onSubmit={event => {
+          event.preventDefault();
+          void ask();
+        }}
+      >
+        <input
+          className="jp-mtor-input"
+          aria-label={trans.__('What do you want to know?')}
+          placeholder={trans.__('What is on this picture?')}
+          value={question}
+          onChange={event => setQuestion(event.target.value)}
+        />
+        <button type="submit" disabled={!picture}>
+          {trans.__('Ask')}
+        </button>
+      </form>
+      {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
+      {running && <Seen {...props} running={running} />}
+    </div>
+  );
+}
+
+function Seen(props: ILookProps & { running: IRunning }): JSX.Element {
+  const { running, realm, registry, trans } = props;
+  useSignals(running.changed);
+  const trouble =
+    running.refusal?.message ?? (running.end?.op === 'failed' ? running.end.error.message : '');
+  return (
+    <div role="status" aria-busy={running.stage !== 'ended'}>
+      <Answer realm={realm} registry={registry} parts={running.parts} />
+      {running.stage !== 'ended' && <p className="jp-mtor-quiet">{stageOf(running, trans)}</p>}
+      {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
+    </div>
+  );
+}
+
+function Picture(props: { content: Blob; alt: string }): JSX.Element {
+  const [url, setUrl] = useState('');
+  useEffect(() => {
+    const made = URL.createObjectURL(props.content);
+    setUrl(made);
+    return () => URL.revokeObjectURL(made);
+  }, [props.content]);
+  return url ? <img className="jp-mtor-picture" src={url} alt={props.alt} /> : <></>;
+}
+
+function words(trouble: CameraTrouble, trans: TranslationBundle): string {
+  switch (trouble) {
+    case 'insecure':
+      return trans.__(
+        'A browser gives its camera only to pages by https, or from this machine. Choose a file instead.'
+      );
+    case 'denied':
+      return trans.__(
+        'The browser does not allow the camera here. Allow it beside the address, or choose a file.'
+      );
+    case 'busy':
+      return trans.__('Another program uses the camera. Close it there, or choose a file.');
+    default:
+      return trans.__('There is no camera here. Choose a file instead.');
+  }
+}
