@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--temperature", type=float, help="0 to 2")
     parser.add_argument("--max-tokens", type=int, help="longest answer, in tokens")
     parser.add_argument("--seed", type=int, help="the same seed gives the same answer")
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a picture for a model that sees (default then: vision); may be repeated",
+    )
     parser.add_argument("--system", default="", help="how the model should behave")
 
 
@@ -22,7 +29,6 @@ def run(given: argparse.Namespace) -> int:
     """Ask, and print the answer as it comes."""
     from mtor_kernel.client import connect
     from mtor_kernel.protocol.ngram import Chunk, Requeued
-    from mtor_kernel.protocol.query import Query
 
     prompt = " ".join(given.prompt) or sys.stdin.read()
     options = {
@@ -30,14 +36,18 @@ def run(given: argparse.Namespace) -> int:
         for name in ("temperature", "max_tokens", "seed")
         if (value := getattr(given, name)) is not None
     }
-    query = Query.ask(prompt, given.model, system=given.system, **options)
-    with connect() as realm, realm.submit(query) as running:
-        for event in running.events():
-            if isinstance(event, Chunk):
-                print(event.text, end="", flush=True)
-            elif isinstance(event, Requeued):
-                print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
-        reply = running.answer()
+    model = "vision" if given.image and given.model == "chat" else given.model
+    with connect() as realm:
+        query = realm.prepare(
+            prompt, model, attach=given.image, kind="image", system=given.system, **options
+        )
+        with realm.submit(query) as running:
+            for event in running.events():
+                if isinstance(event, Chunk):
+                    print(event.text, end="", flush=True)
+                elif isinstance(event, Requeued):
+                    print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
+            reply = running.answer()
     charge = reply.charge
     tokens = charge.usage.input_tokens + charge.usage.output_tokens
     print()

@@ -78,13 +78,23 @@ def as_media(value: Any, kind: Kind | None = None) -> Media:
     return media
 
 
-def is_media(value: Any) -> bool:
-    """Tell whether a variable's value is a picture or a sound; texts and paths are not."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bool(mime_of(bytes(value[:16])))
-    if isinstance(value, tuple) and len(value) == 2:
-        return _samples(value) is not None
-    return isinstance(value, Media) or _is_drawable(value) or _is_pixels(value)
+def is_picture(value: Any) -> bool:
+    """Tell whether a variable is certainly meant as a picture, also in the midst of words.
+
+    Texts and paths are not, nor is an array that could as well be a table of numbers.
+    """
+    if isinstance(value, bytes | bytearray):
+        return mime_of(bytes(value[:16])).startswith("image/")
+    shape = _shape(value)
+    if shape is not None and len(shape) == 3:
+        return value.dtype == "uint8" and _is_pixels(value)
+    kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
+    return (
+        (isinstance(value, Media) and value.kind == "image")
+        or bool(kinds & {"PIL.Image", "IPython.Image", "mtor_kernel.Picture"})
+        or (not isinstance(value, type) and callable(getattr(value, "savefig", None)))
+        or _figure(value) is not None
+    )
 
 
 def _made(value: Any, kind: Kind | None) -> Media:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from mtor_kernel.protocol.errors import BackendFailed, BadInput
 from mtor_kernel.protocol.media import Wav, joined, mime_of
 from mtor_kernel.protocol.query import Audio, Image
 
+#: Pictures that every notebook shows.
+SHOWN = ("image/png", "image/jpeg", "image/gif")
+#: A picture is shown enlarged up to so many pixels.
+SMALL_PIXELS = 320
 #: Returns the bytes of a blob.
 Fetch = Callable[[str], bytes]
 
@@ -61,12 +66,14 @@ class Picture(_Received):
             ) from None
         return Pillow.open(io.BytesIO(self.content))
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         plain = {"text/plain": repr(self)}
         shown = mime_of(self.content)  # what it is, whatever it is said to be
-        if shown not in ("image/png", "image/jpeg", "image/gif"):
-            return plain
-        return {shown: base64.b64encode(self.content).decode(), **plain}
+        if shown not in SHOWN:
+            return plain, {}
+        size = shown_size(self.content)
+        metadata = {shown: {"width": size[0], "height": size[1]}} if size else {}
+        return {shown: base64.b64encode(self.content).decode(), **plain}, metadata
 
 
 class Sound(_Received):
@@ -82,6 +89,15 @@ class Sound(_Received):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": repr(self), "text/html": player(self.content)}
+
+
+def shown_size(content: bytes) -> tuple[int, int] | None:
+    """Return the size at which a small PNG is shown: whole times its own; ``None``: at its own."""
+    if not content.startswith(b"\x89PNG") or len(content) < 24:
+        return None
+    width, height = struct.unpack(">II", content[16:24])
+    times = SMALL_PIXELS // max(1, width, height)
+    return (width * times, height * times) if times > 1 else None
 
 
 def player(content: bytes) -> str:

@@ -6,17 +6,14 @@ backslash in a question is never read as shell syntax.
 
 from __future__ import annotations
 
-import argparse
-import io
-import keyword
-import shlex
 from typing import Any
 
 import msgspec
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
-from mtor_kernel.protocol.query import ModelName
+from mtor_kernel.magics import options
+from mtor_kernel.magics.make import MAKING, Make, parse_make
 
 #: The commands that ask, each with or without a cell below it.
 ASKING = ("ask", "chat", "computer")
@@ -36,6 +33,12 @@ HELP = """\
 %%mtor [OPTIONS]                 ask what stands in the cell below
 %mtor ask [OPTIONS] QUESTION     ask what stands on the line
 %%mtor chat [-c NAME] [OPTIONS]  ask in a conversation that remembers its turns
+%mtor see PICTURE [QUESTION]     ask about a picture: a file, or {name}
+%mtor imagine PROMPT             have a picture drawn
+%mtor say TEXT                   have a text spoken
+%mtor listen SOUND               have a recording written down: a file, or {name}
+%mtor embed TEXT                 make a vector of a text, or of each in {texts}
+%mtor api NAME KEY=VALUE ...     call a registered API
 %mtor models                     what may be asked, and its price
 %mtor workers                    who answers
 %mtor queue                      what waits and runs
@@ -45,7 +48,7 @@ HELP = """\
 %mtor forget [NAME]              drop a conversation
 %mtor help                       this page
 
--m, --model MODEL        the model, by default chat
+-m, --model MODEL        the model, by default chat, or the one for what is asked
 -t, --temperature T      0: always the likeliest words; 1: lively
 --max-tokens N           the longest answer
 --seed N                 the same seed and question give the same answer
@@ -54,8 +57,12 @@ HELP = """\
 -c, --conversation NAME  which conversation (chat only), by default main
 --no-stream              show the answer once, when it is whole
 
-{name}, {name.attribute} and {name[0]} in a prompt are filled from the notebook's variables;
-{{name}} stays as {name}. Interrupt the kernel to stop a question."""
+imagine  --size 64x64  --steps N  --guidance G  --negative TEXT  --from PICTURE  --strength S
+say      --voice NAME  --speed 1.2  --language en          listen  --language en
+
+Options come before the prompt. {name}, {name.attribute} and {name[0]} in a prompt are filled from
+the notebook's variables; {figure} goes as a picture; {{name}} stays as {name}. Interrupt the kernel
+to stop a question."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -81,7 +88,7 @@ class Look(msgspec.Struct, frozen=True):
     rest: str = ""
 
 
-def parse(line: str, cell: str | None = None) -> Ask | Look:
+def parse(line: str, cell: str | None = None) -> Ask | Look | Make:
     """Return what ``%mtor line``, or ``%%mtor line`` over `cell`, means.
 
     Raises
@@ -92,7 +99,9 @@ def parse(line: str, cell: str | None = None) -> Ask | Look:
     command, rest = _command(line, cell)
     if command in LOOKING:
         return _look(command, rest, cell)
-    words, prompt = split(rest)
+    if command in MAKING:
+        return parse_make(command, rest, cell)
+    words, prompt = options.split(rest)
     if cell is not None:
         if prompt:
             raise UsageError(
@@ -103,28 +112,9 @@ def parse(line: str, cell: str | None = None) -> Ask | Look:
     return _ask(command, words, prompt)
 
 
-def split(line: str) -> tuple[list[str], str]:
-    """Return the options that `line` begins with, as words, and the rest of it untouched."""
-    source = io.StringIO(line)
-    lexer = shlex.shlex(source, posix=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    words: list[str] = []
-    try:
-        while (rest := line[source.tell() :].strip()).startswith("-"):
-            word = lexer.get_token() or ""
-            if word == "--":
-                return words, line[source.tell() :].strip()
-            words.append(word)
-            if _takes_a_value(word) and (value := lexer.get_token()) is not None:
-                words.append(value)
-    except ValueError:
-        raise UsageError("A quotation mark of an option is not closed.") from None
-    return words, rest
-
-
 def _command(line: str, cell: str | None) -> tuple[str, str]:
     first, _, rest = line.strip().partition(" ")
-    if first in ASKING or first in LOOKING:
+    if first in ASKING or first in LOOKING or first in MAKING:
         return first, rest.strip()
     if cell is not None:
         return "ask", line.strip()
@@ -132,7 +122,7 @@ def _command(line: str, cell: str | None) -> tuple[str, str]:
         return "help", ""
     raise UsageError(
         f"%mtor has no command {first!r}. To ask, write %mtor ask {line.strip()}. "
-        f"The others are: {', '.join(LOOKING)}."
+        f"The others are: {', '.join([*MAKING, *LOOKING])}."
     )
 
 
@@ -152,7 +142,7 @@ def _ask(command: str, words: list[str], prompt: str) -> Ask:
     given = _parser().parse_args(words)
     if given.conversation and command != "chat":
         raise UsageError("A conversation is kept by chat only: write %%mtor chat -c NAME.")
-    options = {
+    chosen = {
         name: value
         for name in ("temperature", "max_tokens", "seed")
         if (value := getattr(given, name)) is not None
@@ -161,7 +151,7 @@ def _ask(command: str, words: list[str], prompt: str) -> Ask:
         command=command,
         prompt=prompt.strip("\n"),
         model=given.model,
-        options=options,
+        options=chosen,
         system=given.system,
         bind=given.bind,
         conversation=given.conversation or "main",
@@ -169,42 +159,11 @@ def _ask(command: str, words: list[str], prompt: str) -> Ask:
     )
 
 
-def _takes_a_value(word: str) -> bool:
-    if word.startswith("--"):
-        return "=" not in word and word != "--no-stream"
-    return len(word) == 2
-
-
 def _parser() -> MagicArgumentParser:
-    parser = MagicArgumentParser("%mtor")
-    parser.allow_abbrev = False
-    add = parser.add_argument
-    add("-m", "--model", default="chat", type=_model_name)
-    add("-t", "--temperature", type=float)
-    add("--max-tokens", type=int)
-    add("--seed", type=int)
-    add("--system", default="")
-    add("--as", dest="bind", default="", type=_variable_name)
-    add("-c", "--conversation", default="")
-    add("--no-stream", dest="stream", action="store_false")
+    parser = options.parser("chat")
+    parser.add_argument("-t", "--temperature", type=float)
+    parser.add_argument("--max-tokens", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--system", default="")
+    parser.add_argument("-c", "--conversation", default="")
     return parser
-
-
-def _model_name(word: str) -> str:
-    try:
-        return msgspec.convert(word, ModelName)
-    except msgspec.ValidationError:
-        raise argparse.ArgumentTypeError(
-            f"no model is called {word!r}; %mtor models shows the names"
-        ) from None
-
-
-def _is_ipythons(word: str) -> bool:
-    """Tell whether the kernel needs this name for itself."""
-    return word.startswith("__") or word in {"In", "Out", "get_ipython", "exit", "quit"}
-
-
-def _variable_name(word: str) -> str:
-    if word and (not word.isidentifier() or keyword.iskeyword(word) or _is_ipythons(word)):
-        raise argparse.ArgumentTypeError(f"{word!r} can't be the name of a variable")
-    return word

@@ -9,9 +9,10 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from mtor_kernel.client import Realm, Reply, RunningQuery
 from mtor_kernel.magics.bundle import bundle, reply_bundle
@@ -31,8 +32,13 @@ _CANCELLING = "cancelling · %mtor history will tell what it cost"
 _LOST = "broken off · %mtor history will tell what came of it"
 
 
-def ask(realm: Realm, query: Query, display: Display) -> Reply:
-    """Have `query` answered on `display` and return the answer.
+def ask(
+    realm: Realm,
+    query: Query,
+    display: Display,
+    show: Callable[[Reply], dict[str, Any]] = reply_bundle,
+) -> Reply:
+    """Have `query` answered on `display` and return the answer; `show` makes the last word of it.
 
     Raises
     ------
@@ -45,10 +51,11 @@ def ask(realm: Realm, query: Query, display: Display) -> Reply:
     try:
         with interruptible():
             reply = _follow(asked, story, display)
+            last = show(reply)
     except (RealmError, KeyboardInterrupt) as error:
         display.finish(bundle(story.text, story.note))
         raise explained(error, story.note) from None
-    display.finish(reply_bundle(reply))
+    display.finish(last)
     return reply
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from html import escape
 from typing import Any
 
 import msgspec
 
+from mtor_kernel.client.received import SHOWN, player, shown_size
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.magics.markdown import readable, render_untrusted
 from mtor_kernel.magics.story import cost_line
 from mtor_kernel.magics.table import QUIET
+from mtor_kernel.protocol.media import mime_of
 
 #: The whole answer, for programs and for a renderer of our own.
 ANSWER_MIME = "application/vnd.mtor.answer+json"
@@ -47,3 +50,27 @@ def answer_of(reply: Reply) -> dict[str, Any]:
         "query": reply.query,
         "sources": [],
     }
+
+
+def preview_bundle(preview: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bundle of a picture that is being drawn, and its metadata; empty for none."""
+    return picture_bundle(preview, "a picture on its way") if preview else ({"text/plain": ""}, {})
+
+
+def picture_bundle(content: bytes, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bundle of a picture and its metadata; small ones are shown larger.
+
+    What is no picture that notebooks show becomes the `words` alone.
+    """
+    mime, plain = mime_of(content), {"text/plain": readable(words)}
+    if mime not in SHOWN:
+        return plain, {}
+    size = shown_size(content)
+    metadata = {mime: {"width": size[0], "height": size[1]}} if size else {}
+    return {mime: base64.b64encode(content).decode(), **plain}, metadata
+
+
+def player_bundle(content: bytes, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bundle of an audio player with the sound inside it."""
+    html = player(content)
+    return {"text/plain": readable(words), **({"text/html": html} if html else {})}, {}

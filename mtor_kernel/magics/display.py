@@ -13,7 +13,7 @@ from typing import Any, Protocol, TextIO
 
 from IPython.display import publish_display_data
 
-from mtor_kernel.magics.bundle import bundle
+from mtor_kernel.magics.bundle import bundle, preview_bundle
 from mtor_kernel.magics.markdown import readable
 from mtor_kernel.magics.story import Story
 
@@ -25,6 +25,10 @@ MOST_BYTES = 250_000
 MOST_BUSY = 0.2
 
 
+#: Shows a MIME bundle with its metadata under a display's id; tells whether that exists already.
+Publish = Callable[[dict[str, Any], dict[str, Any], str, bool], None]
+
+
 class Display(Protocol):
     """What asking needs of the place where its answer appears."""
 
@@ -33,6 +37,9 @@ class Display(Protocol):
 
     def due_seconds(self) -> float | None:
         """Return when :meth:`show` should be called again for what was held back, or ``None``."""
+
+    def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Show a picture or a player above the last word."""
 
     def finish(self, data: dict[str, Any]) -> None:
         """Show the last word; nothing is shown after it."""
@@ -44,46 +51,93 @@ class CellDisplay:
     Parameters
     ----------
     publish
-        Called with the MIME bundle, the display's id and whether the display exists already.
+        Called with the MIME bundle, its metadata, the display's id and whether that exists already.
     clock
         Monotonic seconds.
+    framed
+        Whether there is a second output above it, for a picture that sharpens, or a player.
     """
 
     def __init__(
         self,
-        publish: Callable[[dict[str, Any], str, bool], None] | None = None,
+        publish: Publish | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        framed: bool = False,
     ) -> None:
         self.id = uuid.uuid4().hex
+        self._frame = Frame(publish or _publish) if framed else None
         self._publish = publish or _publish
         self._clock = clock
         self._shown = False
-        self._last: tuple[str, str] | None = None
+        self._last: tuple[str, str, bytes] | None = None
         self._next_at = clock()
         self._held_back = False
 
     def show(self, story: Story) -> None:
-        now, latest = self._clock(), (story.text, story.note)
+        now, latest = self._clock(), (story.text, story.note, story.preview)
         self._held_back = latest != self._last and now < self._next_at
         if self._held_back or latest == self._last:
             return
         self._last = latest
         data = bundle(story.text, story.note)
-        self._put(data)
         size = sum(len(part) for part in data.values())
+        if self._frame is not None:
+            size += self._frame.show(story.preview)
+        self._put(data)
         busy = self._clock() - now
         self._next_at = now + max(1 / MOST_UPDATES, size / MOST_BYTES, busy / MOST_BUSY)
 
     def due_seconds(self) -> float | None:
         return max(0.0, self._next_at - self._clock()) if self._held_back else None
 
+    def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        assert self._frame is not None
+        self._frame.reveal(data, metadata)
+
     def finish(self, data: dict[str, Any]) -> None:
         self._held_back = False
+        if self._frame is not None:
+            self._frame.finish()
         self._put(data)
 
     def _put(self, data: dict[str, Any]) -> None:
-        self._publish(data, self.id, self._shown)
+        self._publish(data, {}, self.id, self._shown)
         self._shown = True
+
+
+class Frame:
+    """The output above an answer. Of all pictures that it shows a notebook keeps the last one."""
+
+    def __init__(self, publish: Publish) -> None:
+        self.id = uuid.uuid4().hex
+        self._publish = publish
+        self._exists = False
+        self._preview = b""
+        self._whole = False
+
+    def show(self, preview: bytes) -> int:
+        """Hold the place, or show how far the picture is; return how much that took, in bytes."""
+        if self._exists and preview == self._preview:
+            return 0
+        self._preview = preview
+        data, metadata = preview_bundle(preview)
+        self._put(data, metadata)
+        return len(preview)
+
+    def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Show what it was all for."""
+        self._put(data, metadata)
+        self._whole = True
+
+    def finish(self) -> None:
+        """Leave no picture behind that is not whole."""
+        if self._preview and not self._whole:
+            self._put(*preview_bundle(b""))
+
+    def _put(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self._publish(data, metadata, self.id, self._exists)
+        self._exists = True
 
 
 class FinalDisplay:
@@ -94,6 +148,9 @@ class FinalDisplay:
 
     def due_seconds(self) -> float | None:
         return None
+
+    def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        publish_display_data(data, metadata)
 
     def finish(self, data: dict[str, Any]) -> None:
         publish_display_data(data)
@@ -110,6 +167,11 @@ class TerminalDisplay:
 
     def due_seconds(self) -> float | None:
         return None
+
+    def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self._tail.end()
+        self._tail.show(data["text/plain"])
+        self._tail.end()
 
     def finish(self, data: dict[str, Any]) -> None:
         self._tail.show(data["text/plain"])
@@ -140,5 +202,5 @@ class Tail:
         self._printed = ""
 
 
-def _publish(data: dict[str, Any], display_id: str, update: bool) -> None:
-    publish_display_data(data, transient={"display_id": display_id}, update=update)
+def _publish(data: dict[str, Any], metadata: dict[str, Any], display_id: str, update: bool) -> None:
+    publish_display_data(data, metadata, transient={"display_id": display_id}, update=update)

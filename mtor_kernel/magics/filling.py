@@ -16,6 +16,8 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from mtor_kernel.client.media import is_picture
+
 _FIELD = r"""
     (?P<field> (?P<root>[^\W\d]\w*) (?: \.[^\W\d]\w* | \[[^\[\]{}\s]+\] )* )
     (?: !(?P<conversion>[rsa]) )?
@@ -34,15 +36,37 @@ _BRACES = re.compile(
 _FORMAT = re.compile(r"(.?[<>=^])?[-+ ]?z?#?0?\d*[,_]?(\.\d+)?[bcdeEfFgGnosxX%]?")
 
 
-def fill(prompt: str, variables: Mapping[str, Any]) -> str:
+def fill(prompt: str, variables: Mapping[str, Any], pictures: list[Any] | None = None) -> str:
     """Return `prompt` with its fields filled in; what was filled in is not looked at again.
+
+    Parameters
+    ----------
+    pictures
+        Takes the pictures that fields name (figures, images, pixels); in the prompt their numbers
+        stand for them. ``None``: they are values like any other.
 
     Raises
     ------
     UsageError
         A field names no variable, or something that the variable does not have.
     """
-    return _BRACES.sub(lambda found: _filled(found, variables), prompt)
+    return _BRACES.sub(lambda found: _filled(found, variables, pictures), prompt)
+
+
+def value_of(field: str, variables: Mapping[str, Any]) -> Any:
+    """Return the value that ``{name}``, ``{name.attribute}`` or ``{name[0]}`` names.
+
+    Raises
+    ------
+    UsageError
+        It is no such field, or names nothing.
+    """
+    found = _BRACES.fullmatch(field)
+    if found is None or found["root"] is None or found["dollar"]:
+        raise UsageError(f"{field} names no variable: write {{name}}.")
+    if found["root"] not in variables:
+        raise UsageError(f"{field}: there is no variable {found['root']!r}. Define it first.")
+    return _looked_up(found, variables)
 
 
 def named(prompt: str, variables: Mapping[str, Any]) -> frozenset[str]:
@@ -51,14 +75,14 @@ def named(prompt: str, variables: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(root for root in roots if root and root in variables)
 
 
-def _filled(found: re.Match[str], variables: Mapping[str, Any]) -> str:
+def _filled(found: re.Match[str], variables: Mapping[str, Any], pictures: list[Any] | None) -> str:
     if found["escaped"]:
         return found["escaped"][1:-1]
     root, whole = found["root"], found[0]
     if root is None or keyword.iskeyword(root):
         return whole
     if root in variables:
-        return (found["dollar"] or "") + _value(found, variables)
+        return (found["dollar"] or "") + _value(found, variables, pictures)
     if found["dollar"] or not _FORMAT.fullmatch(found["format"] or ""):
         return whole
     raise UsageError(
@@ -67,10 +91,20 @@ def _filled(found: re.Match[str], variables: Mapping[str, Any]) -> str:
     )
 
 
-def _value(found: re.Match[str], variables: Mapping[str, Any]) -> str:
+def _looked_up(found: re.Match[str], variables: Mapping[str, Any]) -> Any:
+    try:
+        return string.Formatter().get_field(found["field"], (), variables)[0]
+    except Exception as error:  # a user's own __getattr__ may raise anything
+        raise UsageError(f"{found[0]}: {type(error).__name__}: {error}.") from error
+
+
+def _value(found: re.Match[str], variables: Mapping[str, Any], pictures: list[Any] | None) -> str:
     formatter = string.Formatter()
     try:
         value, _ = formatter.get_field(found["field"], (), variables)
+        if pictures is not None and is_picture(value):
+            pictures.append(value)
+            return f"[picture {len(pictures)}]"
         return format(formatter.convert_field(value, found["conversion"]), found["format"] or "")
     except Exception as error:  # a user's own __getattr__ or __format__ may raise anything
         raise UsageError(

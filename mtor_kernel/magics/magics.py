@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.display import display
 
-from mtor_kernel.client import Realm, Reply
+from mtor_kernel.client import Realm, Reply, as_media
 from mtor_kernel.magics import reports
 from mtor_kernel.magics.arguments import HELP, Ask, Look, parse
-from mtor_kernel.magics.asking import ask
+from mtor_kernel.magics.asking import ask, interruptible
 from mtor_kernel.magics.bundle import reply_bundle
 from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.conversations import Conversations
@@ -22,6 +23,8 @@ from mtor_kernel.magics.display import CellDisplay, Display, FinalDisplay, Termi
 from mtor_kernel.magics.failure import explained
 from mtor_kernel.magics.figures import show_count
 from mtor_kernel.magics.filling import fill
+from mtor_kernel.magics.make import Make
+from mtor_kernel.magics.making import Maker
 from mtor_kernel.magics.questions import keep_questions
 from mtor_kernel.protocol.errors import NotFound, RealmError
 from mtor_kernel.protocol.query import Message, Query, Text, make_options
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 #: The variable through which a notebook reaches the realm.
 REALM = "realm"
+#: What is asked where no model is named, and what where the question brings a picture.
+CHAT, VISION = "chat", "vision"
 #: Tokens kept free for the answer in a conversation that sets no ``--max-tokens``.
 ANSWER_TOKENS = 512
 #: Queries that a list shows, and that ``cancel`` looks through.
@@ -64,6 +69,8 @@ class MtorMagics(Magics):
         try:
             if isinstance(command, Ask):
                 self._ask(command)
+            elif isinstance(command, Make):
+                self._make(command)
             else:
                 self._look(command)
         except RealmError as error:
@@ -88,15 +95,32 @@ class MtorMagics(Magics):
     # Asking.
 
     def _ask(self, asked: Ask) -> None:
-        prompt = fill(asked.prompt, self._variables)
+        pictures: list[Any] = []
+        prompt = fill(asked.prompt, self._variables, None if asked.command == "chat" else pictures)
         system = fill(asked.system, self._variables)
-        messages = self._messages(asked, prompt, system)
-        query = Query(messages, asked.model, make_options(asked.options))
+        if pictures:
+            query = self._query_with(pictures, asked, prompt, system)
+        else:
+            messages = self._messages(asked, prompt, system)
+            query = Query(messages, asked.model, make_options(asked.options))
         reply = ask(self.realm, query, self._display(asked.stream))
         if asked.command == "chat":
             self._conversations.answered(asked.conversation, prompt, reply.text)
         if asked.bind:
             self._ip.push({asked.bind: reply})
+
+    def _query_with(self, pictures: list[Any], asked: Ask, prompt: str, system: str) -> Query:
+        """Return the query for a prompt that names pictures, of a model that sees."""
+        model = VISION if asked.model == CHAT else asked.model
+        made = [as_media(picture, "image") for picture in pictures]
+        with interruptible():
+            return self.realm.prepare(prompt, model, system=system, attach=made, **asked.options)
+
+    def _make(self, asked: Make) -> None:
+        display = partial(self._display, asked.stream)
+        made = Maker(self.realm, self._variables, display).make(asked)
+        if asked.bind:
+            self._ip.push({asked.bind: made})
 
     def _messages(self, asked: Ask, prompt: str, system: str) -> tuple[Message, ...]:
         if asked.command == "chat":
@@ -122,12 +146,12 @@ class MtorMagics(Magics):
         line = context_line(question, self._variables, self._ip.user_ns_hidden)
         return f"{filled}\n\n({line})" if line else filled
 
-    def _display(self, stream: bool) -> Display:
+    def _display(self, stream: bool, framed: bool = False) -> Display:
         if not stream or os.environ.get("MTOR_STREAM") == "0":
             return FinalDisplay()
         if getattr(self._ip, "kernel", None) is None:
             return TerminalDisplay(sys.stdout)
-        return CellDisplay()
+        return CellDisplay(framed=framed)
 
     # Looking.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-_QUESTION = re.compile(r"(?P<indent>[ \t]*)%mtor[ \t]+(?P<rest>(?:ask|chat)[ \t].*[^\\\s])\s*")
+_ASKING = "ask|chat|see|imagine|say|listen|embed|api"
+_QUESTION = re.compile(rf"(?P<indent>[ \t]*)%mtor[ \t]+(?P<rest>(?:{_ASKING})[ \t].*[^\\\s])\s*")
 
 
 def keep_questions(lines: list[str]) -> list[str]:
-    """Turn each line that begins ``%mtor ask`` or ``%mtor chat`` into the call that it means.
+    """Turn each line that asks, such as ``%mtor ask``, into the call that it means.
 
     Made for IPython's ``input_transformers_cleanup``: a cell's lines in, a cell's lines out. The
     cell of another magic is that magic's own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.magics.figures import SHORTEST_SECONDS, show_cost, show_count, show_seconds
+from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.ngram import (
     Cancelled,
     Chunk,
@@ -16,6 +17,7 @@ from mtor_kernel.protocol.ngram import (
     Settled,
     Started,
 )
+from mtor_kernel.protocol.query import Audio
 
 #: Shown while nothing better is known.
 WAITING = "…"
@@ -28,6 +30,9 @@ class Story:
         #: The quiet line.
         self.note = WAITING
         self.end: QueryEnd | None = None
+        #: How far a picture is, as a small PNG; empty while there is none.
+        self.preview = b""
+        self._sounds = 0
         self._pieces: list[str] = []
 
     @property
@@ -46,11 +51,16 @@ class Story:
                 self.note = WAITING
             case Progress():
                 self.note = f"{event.fraction:.0%} {event.note}".rstrip()
+                self.preview = event.preview or self.preview
+            case Chunk(part=Audio()):
+                self._sounds += 1
+                self.note = f"{show_count(self._sounds, 'sentence')} spoken so far"
             case Chunk():
                 self._pieces.append(event.text)
                 self.note = WAITING
             case Requeued():
                 self._pieces.clear()
+                self._sounds, self.preview = 0, b""
                 self.note = f"starting afresh{': ' + event.reason if event.reason else ''}"
             case Settled() | Failed() | Cancelled():
                 self.end = event
@@ -78,10 +88,23 @@ def last_line(end: QueryEnd) -> str:
 
 
 def cost_line(answered: Settled | Reply) -> str:
-    """Return what an answer took: model, tokens, seconds, credits."""
+    """Return what an answer took: model, units, seconds, credits."""
     usage, micro = answered.charge.usage, answered.charge.amount_micro
-    tokens = show_count(usage.input_tokens + usage.output_tokens, "token")
-    facts = [answered.model, tokens, show_seconds(answered.seconds), show_cost(micro)]
+    cost = [show_seconds(answered.seconds), show_cost(micro)]
+    facts = [answered.model, *units_of(usage), *cost]
     if answered.finish_reason == "length":
         facts.append("cut at the longest answer allowed")
     return " · ".join(facts)
+
+
+def units_of(usage: Usage) -> list[str]:
+    """Return what was used, in the units of its modality."""
+    units = []
+    if usage.images:
+        units.append(show_count(usage.images, "picture"))
+    if usage.characters:
+        units.append(show_count(usage.characters, "character"))
+    if usage.audio_ms:
+        units.append(f"{show_seconds(usage.audio_ms / 1000)} of sound")
+    tokens = usage.input_tokens + usage.output_tokens
+    return [*units, show_count(tokens, "token")] if tokens else units

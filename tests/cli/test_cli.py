@@ -51,6 +51,15 @@ def test_an_answer_goes_to_stdout_and_what_it_cost_to_stderr(realm: RealmProcess
     assert done.stderr.rstrip().endswith("credits")
 
 
+def test_a_picture_that_is_none_is_one_sentence(realm: RealmProcess, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    for name, says in (("notes.txt", "not a picture"), ("none.png", "no file")):
+        done = mtor(realm, "ask", "--image", str(tmp_path / name), "What is it?")
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -18,7 +18,7 @@ from mtor_kernel.client.media import (
     MAX_PICTURE_BYTES,
     Media,
     as_media,
-    is_media,
+    is_picture,
 )
 from mtor_kernel.protocol.errors import BadInput, TooLarge
 from mtor_kernel.protocol.media import Wav, joined, mime_of
@@ -60,11 +60,14 @@ def test_a_pillow_image_and_a_figure_draw_themselves() -> None:
     axes.plot([1, 2, 3])
     for drawn in (figure, axes):
         assert opened(as_media(drawn, "image")).width > 100
-        assert is_media(drawn)
+        assert is_picture(drawn)
     pyplot.close(figure)
     pillow = Pillow.new("RGB", (5, 7), "blue")
     assert opened(as_media(pillow, "image")).size == (5, 7)
-    assert is_media(pillow)
+    assert is_picture(np.zeros((4, 6, 3), np.uint8))
+    assert is_picture(picture())
+    assert is_picture(as_media(picture()))
+    assert is_picture(pillow)
 
 
 def test_what_ipython_shows_as_a_picture_or_plays_is_taken_too() -> None:
@@ -105,7 +108,6 @@ def test_a_pair_of_samples_and_their_rate_is_a_sound() -> None:
         with wave.open(io.BytesIO(media.content)) as file:
             heard = np.frombuffer(file.readframes(8000), "<i2")
         assert np.allclose(heard / 32767, tone, atol=1e-4)
-        assert is_media(pair)
     whole = as_media((np.array([0, 30000, -30000], np.int16), 16000)).content
     assert whole.endswith(np.array([0, 30000, -30000], "<i2").tobytes())
 
@@ -159,9 +161,12 @@ def test_a_figure_that_cannot_be_drawn_says_so() -> None:
         as_media(Broken(), "image")
 
 
-@pytest.mark.parametrize("value", ["photo.png", 5, None, [1, 2], np.zeros(4), (1, 2), b"text", int])
-def test_a_text_or_a_number_is_no_media(value: Any) -> None:
-    assert not is_media(value)
+@pytest.mark.parametrize(
+    "value",
+    ["photo.png", 5, None, [1, 2], np.zeros((4, 4)), np.zeros((4, 4, 3)), b"text", int, sound()],
+)
+def test_what_may_be_meant_as_words_is_no_picture(value: Any) -> None:
+    assert not is_picture(value)
 
 
 def test_sentences_are_joined_into_one_sound() -> None:

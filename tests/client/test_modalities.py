@@ -147,7 +147,8 @@ async def test_plain_code_gets_a_picture_that_a_notebook_shows(
         assert drawn.pil.size == (32, 16)
         assert drawn.save(tmp_path / "heart.png").read_bytes() == drawn.content
         assert drawn.reply.charge.usage.images == 1
-        bundle = drawn._repr_mimebundle_()
+        bundle, metadata = drawn._repr_mimebundle_()
+        assert metadata["image/png"] == {"width": 320, "height": 160}
         assert set(bundle) == {"image/png", "text/plain"}
         return realm.imagine("a heart", picture=drawn.content), drawn, events
 

@@ -43,7 +43,8 @@ T = TypeVar("T")
 class RealmElsewhere:
     """A small realm whose event loop runs in another thread than the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, catalogue: str = CATALOGUE + MORE) -> None:
+        self._catalogue = catalogue
         self._loop = asyncio.new_event_loop()
         self._opened: Future[SmallRealm] = Future()
         self._thread = threading.Thread(
@@ -67,7 +68,7 @@ class RealmElsewhere:
     async def _live(self, folder: Path) -> None:
         self._stop = asyncio.Event()
         try:
-            async with small_realm(folder, catalogue=CATALOGUE + MORE) as small:
+            async with small_realm(folder, catalogue=self._catalogue) as small:
                 self._opened.set_result(small)
                 await self._stop.wait()
         except BaseException as error:

@@ -3,7 +3,8 @@
 import pytest
 from IPython.core.error import UsageError
 
-from mtor_kernel.magics.arguments import HELP, LOOKING, Ask, Look, parse, split
+from mtor_kernel.magics.arguments import HELP, LOOKING, Ask, Look, parse
+from mtor_kernel.magics.options import split
 
 
 def test_a_cell_is_a_question_to_the_default_model() -> None:

@@ -35,7 +35,9 @@ class Screen:
     def clock(self) -> float:
         return self.now
 
-    def publish(self, data: dict[str, Any], display_id: str, update: bool) -> None:
+    def publish(
+        self, data: dict[str, Any], metadata: dict[str, Any], display_id: str, update: bool
+    ) -> None:
         self.shown.append((data, display_id, update))
 
 
