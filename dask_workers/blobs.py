@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from mtor_kernel.protocol.codec import decode
 from mtor_kernel.protocol.errors import (
     BadInput,
     ErrorInfo,
@@ -118,8 +119,8 @@ class Blobs:
         with self._asking(attempt, "POST", "", content, mime) as answer:
             said = _read(answer, MAX_ANSWER_BYTES)
         try:
-            kept = msgspec.json.decode(said, type=_Kept).id
-        except msgspec.DecodeError:
+            kept = decode(said, _Kept).id
+        except BadInput:
             kept = ""
         if kept != hashlib.sha256(content).hexdigest():
             raise Unavailable(f"The gateway kept another {mime} than it was given: ask again.")
@@ -220,8 +221,8 @@ def _refuse(answer: http.client.HTTPResponse) -> None:
     """Raise what the gateway says is wrong; where it says nothing of ours, that it is none."""
     said = answer.read(MAX_ANSWER_BYTES)
     try:
-        refused = msgspec.json.decode(said, type=_Refused)
-    except msgspec.DecodeError:
+        refused = decode(said, _Refused)
+    except BadInput:
         raise Unavailable(
             f"Where the gateway's blobs should be something answers {answer.status}: "
             "tell the sysop."

@@ -166,8 +166,8 @@ def _pump(backend: Backend, task: Task, attempt: Attempt, publisher: Publisher) 
 def _checked(done: Done, task: Task) -> Done:
     """Return what a backend said last; a miscount fails this query and no more."""
     try:
-        return msgspec.convert(msgspec.to_builtins(done), Done)
-    except (msgspec.ValidationError, TypeError) as error:
+        return decode(encode(done), Done)
+    except (BadInput, TypeError, ValueError) as error:
         raise BackendFailed(
             f"The model {task.model.name} miscounted ({error}): tell the sysop."
         ) from None
@@ -223,6 +223,6 @@ def _name(task: Task) -> tuple[str, int]:
 
 def _attempt_of(payload: bytes) -> AttemptRef:
     try:
-        return msgspec.json.decode(payload, type=_Named).attempt
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"Not a task: {error}.") from None
+        return decode(payload, _Named, limit=len(payload)).attempt
+    except Malformed as error:
+        raise Malformed(f"Not a task. {error.message}") from None

@@ -27,7 +27,8 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 # msgspec crashes where two threads make the decoder of one type at the same time (seen with 0.22):
-# each is made once, by one thread.
+# each is made once, by one thread. `msgspec.convert` and `msgspec.json.decode(…, type=…)` make one
+# too: what many threads do goes through `decode`.
 _decoders: dict[Hashable, msgspec.json.Decoder[Any]] = {}
 _making = threading.Lock()
 

@@ -70,6 +70,34 @@ def test_a_backend_that_miscounts_fails_its_query_only(make_worker: MakeWorker) 
     assert "miscounted" in outcome.error.message
 
 
+def test_many_attempts_may_end_at_once_in_a_new_process() -> None:
+    """What checks a type for the first time in several threads at once must not crash."""
+    program = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from dask_workers.discovery import discover
+from dask_workers.runtime import Runtime
+from dask_workers.tasks import carry
+from tests.dask_workers.samples import echo, task
+spec = echo(slots=16)
+worker = Runtime("w1", threads=16)
+worker.serve(discover([spec]))
+together = threading.Barrier(16)
+jobs = [task(spec) for _ in range(16)]
+def go(job):
+    together.wait()
+    assert carry(job, worker).error is None
+threads = [threading.Thread(target=go, args=(job,)) for job in jobs]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_what_became_of_an_attempt_is_told_by_the_link_after_its_answer(
     make_worker: MakeWorker, gateway: GatewayDouble
 ) -> None:
