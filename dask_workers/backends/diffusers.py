@@ -63,7 +63,7 @@ class DiffusersBackend:
         studio = self._studio
         if studio is None:
             raise Unavailable(f"{self._spec.name} is not in memory: ask again.")
-        order = order_of(query, self._spec, context, self._settings.max_pixels)
+        order = order_of(query, self._spec, context)
         for told in studio.visit(order, context):
             if isinstance(told, Step):
                 yield told

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from dask_workers.drawing.memory import is_out_of_memory
 from dask_workers.drawing.orders import Manner, Order
 from dask_workers.drawing.previews import glimpses, png_of, small_png
 from dask_workers.drawing.studio import Watch
@@ -46,9 +48,8 @@ class PipelineArtist:
         ]
 
     def rest(self) -> None:
-        import torch
-
-        if torch.cuda.is_available():
+        torch = sys.modules.get("torch")  # where it is not in use there is nothing to give back
+        if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _redrawing(self) -> Any:
@@ -62,15 +63,12 @@ class PipelineArtist:
 
     @staticmethod
     def _call(pipeline: Any, orders: Sequence[Order], manner: Manner) -> dict[str, Any]:
-        import torch
-
         takes = inspect.signature(type(pipeline).__call__).parameters
         call: dict[str, Any] = {
             "prompt": [order.prompt for order in orders],
             "num_inference_steps": manner.steps,
             "guidance_scale": manner.guidance,
-            # On the CPU whatever the device is: a seed means the same picture everywhere.
-            "generator": [torch.Generator("cpu").manual_seed(order.seed) for order in orders],
+            "generator": [_dice(pipeline, order.seed) for order in orders],
             "output_type": "pil",
         }
         if any(order.negative for order in orders):
@@ -84,14 +82,13 @@ class PipelineArtist:
         return call | {name: value for name, value in size.items() if name in takes}
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error means that something did not fit: torch has several ways to say so."""
+def _dice(pipeline: Any, seed: int) -> Any:
+    if hasattr(pipeline, "dice"):
+        return pipeline.dice(seed)
     import torch
 
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(said in str(error) for said in ("out of memory", "can't allocate memory"))
-    )
+    # On the CPU whatever the device is: a seed means the same picture everywhere.
+    return torch.Generator("cpu").manual_seed(seed)
 
 
 def _sibling(pipeline: Any) -> Any:

@@ -47,7 +47,7 @@ class Order(NamedTuple):
     picture: Picture.Image | None = None
 
 
-def order_of(query: Query, spec: ModelSpec, context: Context, max_pixels: int) -> Order:
+def order_of(query: Query, spec: ModelSpec, context: Context) -> Order:
     """Return what the query wants drawn.
 
     Raises
@@ -67,13 +67,7 @@ def order_of(query: Query, spec: ModelSpec, context: Context, max_pixels: int) -
     if not prompt:
         raise BadInput("There are no words to draw from: say what the picture is to show.")
     manner = _manner(query, spec, with_picture=bool(pictures))
-    if manner.width * manner.height > max_pixels:
-        raise TooLarge(
-            f"{manner.width}×{manner.height} are more than the {max_pixels:,} pixels that "
-            f"{spec.name} draws: ask for a smaller picture.",
-            limit=max_pixels,
-            used=manner.width * manner.height,
-        )
+    _check_size(manner, spec)
     seed, negative = (_chosen(query, spec, name) for name in ("seed", "negative_prompt"))
     return Order(
         prompt,
@@ -104,6 +98,25 @@ def _manner(query: Query, spec: ModelSpec, *, with_picture: bool) -> Manner:
             "one of them."
         )
     return manner
+
+
+def _check_size(manner: Manner, spec: ModelSpec) -> None:
+    """Refuse what is above the bounds that the price was held for."""
+    pixels = manner.width * manner.height
+    if pixels > spec.max_pixels:
+        raise TooLarge(
+            f"{manner.width}×{manner.height} are more than the {spec.max_pixels:,} pixels that "
+            f"{spec.name} draws: ask for a smaller picture.",
+            limit=spec.max_pixels,
+            used=pixels,
+        )
+    if manner.steps > spec.max_steps:
+        raise TooLarge(
+            f"{manner.steps} steps are more than the {spec.max_steps} that {spec.name} takes: ask "
+            "for fewer.",
+            limit=spec.max_steps,
+            used=manner.steps,
+        )
 
 
 def _chosen(query: Query, spec: ModelSpec, name: str) -> Any:

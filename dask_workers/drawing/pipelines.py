@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from dask_workers.drawing.memory import is_out_of_memory
 from dask_workers.places import locate
-from mtor_kernel.protocol.errors import BackendFailed
+from mtor_kernel.protocol.errors import BackendFailed, Unavailable
 
 #: The built-in one, by the name that ``settings.pipeline`` gives it.
 EMOJI = "emoji"
@@ -28,14 +29,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Pulled weights (``mtor pull``), in place of `pipeline`.
     weights: str = ""
     data_dir: str = ""
+    #: What computes the built-in model: ``onnx`` needs no torch; ``torch`` is diffusers' own way.
+    runtime: Literal["onnx", "torch"] = "onnx"
     #: ``auto``: the GPU if there is one.
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     #: ``auto``: half precision on a GPU, single on a CPU.
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     #: Threads that compute on a CPU; 0: as many as torch likes.
     n_threads: Annotated[int, Meta(ge=0)] = 0
-    #: Pixels of the largest picture.
-    max_pixels: Annotated[int, Meta(ge=64)] = 1024 * 1024
     #: A preview every so many steps; 0: none.
     preview_every: Annotated[int, Meta(ge=0)] = 5
     #: Pictures drawn together at most; 0: as many as the model has slots.
@@ -48,38 +49,50 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def lacking(settings: Settings) -> str:
     """Return what is missing to open the pipeline, as a sentence; empty if nothing is."""
-    needed = ["torch", "diffusers", "safetensors", "PIL"]
-    needed += ["onnxruntime", "tokenizers"] if settings.pipeline == EMOJI else ["transformers"]
-    absent = [name for name in needed if importlib.util.find_spec(name) is None]
-    if absent:
-        return f"The package {absent[0]} is missing: pip install 'mtor-kernel[builtin,diffusion]'."
-    found = _minilm(settings) if settings.pipeline == EMOJI else _folder(settings)
+    needed = ["PIL", "safetensors"]
+    if settings.pipeline == EMOJI:
+        needed += ["numpy", "onnxruntime", "tokenizers"]
+    if settings.pipeline != EMOJI or settings.runtime == "torch":
+        needed += ["torch", "diffusers", "transformers"]
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            return f"The package {name} is missing: pip install 'mtor-kernel[builtin,diffusion]'."
+    found = _found(settings)
     return found if isinstance(found, str) else ""
 
 
 def open_pipeline(settings: Settings) -> Any:
     """Return the pipeline, in memory and on its device."""
-    place = _minilm(settings) if settings.pipeline == EMOJI else _folder(settings)
-    assert isinstance(place, Path), place
+    place = _found(settings)
+    if isinstance(place, str):
+        raise Unavailable(place)
     try:
-        if settings.pipeline == EMOJI:
-            pipeline = _emoji(place, max(1, settings.n_threads))
-        else:
-            pipeline = _saved(place, settings)
-    except (OSError, ValueError, TypeError, ImportError, AttributeError, KeyError) as error:
+        if settings.pipeline != EMOJI:
+            return _saved(place, settings)
+        return _emoji(place, settings.runtime, max(1, settings.n_threads))
+    except MemoryError:
+        raise
+    except Exception as error:  # the libraries raise plain exceptions of many kinds
+        if is_out_of_memory(error):
+            raise MemoryError from None
         raise BackendFailed(
             f"The pipeline in {place} cannot be opened ({type(error).__name__}): it must be whole, "
             "in diffusers' format, with weights in safetensors."
         ) from error
+
+
+def _emoji(minilm: Path, runtime: str, n_threads: int) -> Any:
+    from dask_workers.backends.minilm import MiniLM
+    from dask_workers.emoji.light import WEIGHTS, LightPipeline
+
+    encoder = MiniLM(minilm, n_threads)
+    if runtime == "onnx":
+        return LightPipeline(WEIGHTS, encoder, n_threads)
+    from dask_workers.emoji.pipeline import EmojiPipeline
+
+    pipeline = EmojiPipeline.open(WEIGHTS, encoder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def _emoji(minilm: Path, n_threads: int) -> Any:
-    from dask_workers.backends.minilm import MiniLM
-    from dask_workers.emoji.pipeline import WEIGHTS, EmojiPipeline
-
-    return EmojiPipeline.open(WEIGHTS, MiniLM(minilm, n_threads))
 
 
 def _saved(folder: Path, settings: Settings) -> Any:
@@ -109,15 +122,17 @@ def _saved(folder: Path, settings: Settings) -> Any:
         if hasattr(pipeline, "vae"):
             pipeline.vae.enable_slicing()
             pipeline.vae.enable_tiling()
+    pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _minilm(settings: Settings) -> Path | str:
-    return locate("", "minilm", settings.data_dir, _MINILM)
+def _found(settings: Settings) -> Path | str:
+    """Return where the pipeline lies, or a sentence that says why it is nowhere.
 
-
-def _folder(settings: Settings) -> Path | str:
-    """Return where the pipeline lies, or a sentence that says why it is nowhere."""
+    The built-in one lies beside this code: what has a place is the encoder that reads for it.
+    """
+    if settings.pipeline == EMOJI:
+        return locate("", "minilm", settings.data_dir, _MINILM)
     if settings.weights:
         return locate("", settings.weights, settings.data_dir, ((_INDEX,),))
     name = settings.pipeline

@@ -1,35 +1,20 @@
-"""The pipeline of diffusers that draws an emoji from words."""
+"""The emoji model as a pipeline of diffusers: what is trained, and what runs where torch is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
 
 from dask_workers.backends.minilm import MiniLM
-from dask_workers.emoji.codec import Codec
-from dask_workers.emoji.reader import Told, told
-
-#: Where the trained weights lie.
-WEIGHTS = Path(__file__).parent / "weights"
-CODEC = "codec.safetensors"
-#: Pixels of a picture's side, and of the squares it is made of.
-SIDE = 64
-SQUARE = 4
-GUIDANCE = 3.0
-_SMOOTH = Image.Resampling.BICUBIC
-
-
-class Drawn(NamedTuple):
-    """What the pipeline returns, named as diffusers names it."""
-
-    images: list[Image.Image]
+from dask_workers.emoji.codec import CELLS, SIDE, Codec
+from dask_workers.emoji.light import CODEC, GUIDANCE, Drawn
+from dask_workers.emoji.reader import told
 
 
 class EmojiPipeline(DiffusionPipeline):
@@ -45,9 +30,12 @@ class EmojiPipeline(DiffusionPipeline):
     def open(cls, folder: Path, encoder: MiniLM) -> Self:
         """Read a saved one; nothing is fetched."""
         found: Self = cls.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32,
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
             low_cpu_mem_usage=False,
-        )  # fmt: skip
+        )
         found.codec, found.encoder = Codec.load(folder / CODEC), encoder
         return found
 
@@ -69,65 +57,39 @@ class EmojiPipeline(DiffusionPipeline):
         num_inference_steps: int = 20,
         guidance_scale: float = GUIDANCE,
         generator: Sequence[torch.Generator] | None = None,
+        latents: Tensor | None = None,
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         output_type: str = "pil",
     ) -> Drawn:
-        """Draw one picture a prompt, each from its own generator, as a square in the size asked."""
+        """Draw one picture a prompt, each from its own generator."""
         assert self.encoder is not None
-        count = len(prompt)
-        words = told(self.encoder, [*prompt, *(negative_prompt or [""] * count)])
+        assert self.codec is not None
+        words = told(self.encoder, [*prompt, *(negative_prompt or [""] * len(prompt))])
+        whole, tokens = torch.from_numpy(words.whole), torch.from_numpy(words.tokens)
+        figures = latents
+        if figures is None:
+            figures = self._noise(generator or [torch.Generator() for _ in prompt])
         self.scheduler.set_timesteps(num_inference_steps)
         times = self.scheduler.timesteps
-        figures = self._noise(generator or [torch.Generator() for _ in prompt])
         if image is not None:
             times = times[len(times) - int(num_inference_steps * strength) :]
-            figures = self.scheduler.add_noise(self._figures(image), figures, times[:1])
+            given = torch.from_numpy(self.codec.read(list(image)))
+            figures = self.scheduler.add_noise(given, figures, times[:1])
         for step, when in enumerate(times):
-            guess = self._guess(figures, when, words, guidance_scale)
+            twice = torch.cat([figures, figures])
+            both = self.unet(twice, when, tokens, class_labels=whole).sample
+            wanted, unwanted = both.chunk(2)
+            guess = unwanted + guidance_scale * (wanted - unwanted)
             figures = self.scheduler.step(guess, when, figures).prev_sample
             if callback_on_step_end is not None:
                 callback_on_step_end(self, step, when, {"latents": figures, "guess": guess})
-        return Drawn([_framed(one, width, height) for one in self.pictures(figures)])
+        return Drawn(self.codec.write(figures.numpy(), width, height))
 
     def glimpse(self, state: Mapping[str, Any]) -> list[Image.Image]:
         """Return what the pictures will probably become."""
-        return [_framed(one, 128, 128) for one in self.pictures(state["guess"])]
-
-    def pictures(self, figures: Tensor) -> list[Image.Image]:
-        """Return the pictures that figures stand for."""
         assert self.codec is not None
-        pixels = ((self.codec.decode(figures) + 1) * 127.5).round().byte().movedim(1, -1)
-        return [Image.fromarray(one.numpy()) for one in pixels]
+        return self.codec.write(state["guess"].numpy(), 2 * SIDE, 2 * SIDE)
 
     def _noise(self, generators: Sequence[torch.Generator]) -> Tensor:
-        shape = (self.unet.config.in_channels, SIDE // SQUARE, SIDE // SQUARE)
+        shape = (self.unet.config.in_channels, CELLS, CELLS)
         return torch.stack([torch.randn(shape, generator=one) for one in generators])
-
-    def _figures(self, pictures: Sequence[Image.Image]) -> Tensor:
-        assert self.codec is not None
-        small = [one.convert("RGB").resize((SIDE, SIDE), _SMOOTH) for one in pictures]
-        pixels = torch.stack([torch.from_numpy(np.array(one, np.float32)) for one in small])
-        return self.codec.encode((pixels / 127.5 - 1).movedim(-1, 1))
-
-    def _guess(self, figures: Tensor, when: Tensor, words: Told, guidance: float) -> Tensor:
-        """Return the picture that the noise hides: away from the unwanted, towards the wanted."""
-        count = len(figures)
-        if guidance == 1.0:
-            whole, tokens = words.whole[:count], words.tokens[:count]
-            alone: Tensor = self.unet(figures, when, tokens, class_labels=whole).sample
-            return alone
-        twice = torch.cat([figures, figures])
-        both: Tensor = self.unet(twice, when, words.tokens, class_labels=words.whole).sample
-        wanted, unwanted = both.chunk(2)
-        return unwanted + guidance * (wanted - unwanted)
-
-
-def _framed(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Return a square picture in another size, on white where that is no square."""
-    side = min(width, height)
-    large = picture.resize((side, side), _SMOOTH)
-    if width == height:
-        return large
-    frame = Image.new("RGB", (width, height), "white")
-    frame.paste(large, ((width - side) // 2, (height - side) // 2))
-    return frame

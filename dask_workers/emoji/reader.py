@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from dask_workers.backends.minilm import MiniLM
+from dask_workers.emoji.codec import Floats
 
 #: Tokens of a prompt that the network looks at, the two marks included.
 TOKENS = 12
@@ -19,30 +19,25 @@ class Told(NamedTuple):
     """Prompts as the network reads them; all zeros say nothing."""
 
     #: ``(n, 384)``: each prompt as a whole, its mean square 1.
-    whole: Tensor
+    whole: Floats
     #: ``(n, 12, 384)``: its tokens, zeros after the last.
-    tokens: Tensor
-
-    def rows(self, which: Tensor) -> Self:
-        """Return some of the prompts, by number."""
-        return type(self)(self.whole[which].float(), self.tokens[which].float())
-
-    def but(self, silent: Tensor) -> Self:
-        """Return the same with some prompts said to be nothing: for guidance."""
-        whole = self.whole.masked_fill(silent[:, None], 0)
-        return type(self)(whole, self.tokens.masked_fill(silent[:, None, None], 0))
+    tokens: Floats
 
 
 def told(encoder: MiniLM, prompts: Sequence[str]) -> Told:
     """Read prompts; the empty one is nothing."""
-    whole = torch.zeros(len(prompts), WIDTH)
-    tokens = torch.zeros(len(prompts), TOKENS, WIDTH)
+    found = Told(
+        np.zeros((len(prompts), WIDTH), np.float32),
+        np.zeros((len(prompts), TOKENS, WIDTH), np.float32),
+    )
     for row, prompt in enumerate(prompts):
-        if not prompt.strip():
-            continue
-        states = torch.from_numpy(encoder.states(prompt.strip().lower()))
-        mean = states.mean(0)
-        whole[row] = mean / mean.square().mean().sqrt()
-        kept = states[:TOKENS]
-        tokens[row, : len(kept)] = kept / kept.square().mean(-1, keepdim=True).sqrt()
-    return Told(whole, tokens)
+        if words := prompt.strip().lower():
+            states = encoder.states(words)
+            found.whole[row] = _even(states.mean(0))
+            found.tokens[row, : len(states)] = _even(states[:TOKENS])
+    return found
+
+
+def _even(vectors: Floats) -> Floats:
+    scaled: Floats = vectors / np.sqrt(np.square(vectors).mean(-1, keepdims=True))
+    return scaled

@@ -21,19 +21,22 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME as SAFETENSORS
 from PIL import Image
 from torch import Tensor
 
 from dask_workers.backends.minilm import MiniLM
-from dask_workers.emoji.codec import Codec
-from dask_workers.emoji.pipeline import SIDE, SQUARE, EmojiPipeline
-from dask_workers.emoji.reader import WIDTH, Told, told
+from dask_workers.emoji.codec import CELLS, FIGURES, Codec, Floats
+from dask_workers.emoji.light import CODEC, NETWORK
+from dask_workers.emoji.pipeline import EmojiPipeline
+from dask_workers.emoji.reader import WIDTH, told
 from dask_workers.places import locate
+from dask_workers.training.graph import write_graph
 from dask_workers.training.icons import draw, read
 
-FIGURES = 20
 BATCH = 32
 RATE = 1e-3
 WARM_UP = 200
@@ -49,7 +52,7 @@ SHOWN = (
 def network() -> UNet2DConditionModel:
     """Return the untrained network: 7 million weights, words enter everywhere."""
     return UNet2DConditionModel(
-        sample_size=SIDE // SQUARE,
+        sample_size=CELLS,
         in_channels=FIGURES,
         out_channels=FIGURES,
         layers_per_block=1,
@@ -80,39 +83,47 @@ def noise_schedule() -> DDIMScheduler:
 class Lessons:
     """Every icon as the network sees it, and every caption as it reads it."""
 
-    def __init__(self, icons: Path, words: Path | None, kept: Path, encoder: MiniLM) -> None:
+    def __init__(self, icons: Path, words: Path | None, folder: Path, encoder: MiniLM) -> None:
         found = read(icons, words)
-        pictures = torch.stack([draw(icon, SIDE) for icon in found])
-        self.codec = Codec.fit(pictures, SQUARE, FIGURES)
-        self.figures = self.codec.encode(pictures)
+        pictures = np.stack([draw(icon) for icon in found])
+        self.codec = _codec(folder / CODEC, pictures)
+        self.figures = torch.from_numpy(self.codec.encode(pictures))
         self.weights = torch.tensor([icon.weight for icon in found])
         captions = [icon.captions() for icon in found]
         self._first = torch.tensor([0, *(len(few) for few in captions)]).cumsum(0)
         flat = [caption for few in captions for caption in few]
-        self._told = self._read(kept, flat, encoder)
+        self._whole, self._tokens = _read(folder / "captions.pt", flat, encoder)
 
-    def draw(self, count: int, dice: torch.Generator) -> tuple[Tensor, Told]:
+    def draw(self, count: int, dice: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Return a batch of pictures and a caption of each; some captions say nothing."""
         which = torch.multinomial(self.weights, count, replacement=True, generator=dice)
         first, last = self._first[which], self._first[which + 1]
         caption = first + (torch.rand(count, generator=dice) * (last - first)).long()
         silent = torch.rand(count, generator=dice) < SILENT
-        return self.figures[which], self._told.rows(caption).but(silent)
+        whole = self._whole[caption].float().masked_fill(silent[:, None], 0)
+        tokens = self._tokens[caption].float().masked_fill(silent[:, None, None], 0)
+        return self.figures[which], whole, tokens
 
-    @staticmethod
-    def _read(kept: Path, captions: list[str], encoder: MiniLM) -> Told:
-        """Read the captions once; the same ones are not read again by a later run."""
-        if kept.exists():
-            saved = torch.load(kept, weights_only=True)
-            if saved["captions"] == captions:
-                return Told(saved["whole"], saved["tokens"])
-        unique = sorted(set(captions))
-        place = {caption: row for row, caption in enumerate(unique)}
-        rows = torch.tensor([place[caption] for caption in captions])
-        found = told(encoder, unique)
-        whole, tokens = found.whole.half()[rows], found.tokens.half()[rows]
-        torch.save({"captions": captions, "whole": whole, "tokens": tokens}, kept)
-        return Told(whole, tokens)
+
+def _codec(kept: Path, pictures: Floats) -> Codec:
+    """Return the code of pictures: the one that earlier runs used, for its signs are arbitrary."""
+    if not kept.exists():
+        Codec.fit(pictures).save(kept)
+    return Codec.load(kept)
+
+
+def _read(kept: Path, captions: list[str], encoder: MiniLM) -> tuple[Tensor, Tensor]:
+    """Read the captions once; the same ones are not read again by a later run."""
+    if kept.exists():
+        saved = torch.load(kept, weights_only=True)
+        if saved["captions"] == captions:
+            return saved["whole"], saved["tokens"]
+    unique = sorted(set(captions))
+    place = {caption: row for row, caption in enumerate(unique)}
+    rows = torch.tensor([place[caption] for caption in captions])
+    whole, tokens = (torch.from_numpy(part).half()[rows] for part in told(encoder, unique))
+    torch.save({"captions": captions, "whole": whole, "tokens": tokens}, kept)
+    return whole, tokens
 
 
 class Training:
@@ -142,7 +153,7 @@ class Training:
         rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        clean, words = self.lessons.draw(batch, self.dice)
+        clean, whole, tokens = self.lessons.draw(batch, self.dice)
         noise = torch.randn(clean.shape, generator=self.dice)
         when = torch.randint(0, len(self.scheduler.betas), (batch,), generator=self.dice)
         noisy = self.scheduler.add_noise(clean, noise, when)
@@ -150,7 +161,7 @@ class Training:
         # Between the loss of the picture (1) and of the velocity (1 + signal/noise).
         weight = (1 / (1 - alive)).sqrt().clamp(max=4.0)
         clean, noisy, when, weight, whole, tokens = (
-            part.to(self.device) for part in (clean, noisy, when, weight, *words)
+            part.to(self.device) for part in (clean, noisy, when, weight, whole, tokens)
         )
         guess = self.unet(noisy, when, tokens, class_labels=whole).sample
         loss = ((guess - clean).square().mean((1, 2, 3)) * weight).mean()
@@ -212,8 +223,10 @@ class Training:
         dice = [torch.Generator().manual_seed(7) for _ in SHOWN]
         drawn = pipeline(SHOWN, generator=dice).images
         grid(drawn, 8).save(self.folder / f"samples-{self.step:06}.png")
+        model = self.folder / "model"
         pipeline.unet.half()
-        pipeline.save(self.folder / "model")
+        pipeline.save(model)
+        write_graph(pipeline.unet, model / "unet" / SAFETENSORS, model / NETWORK)
 
 
 def grid(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
@@ -235,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if isinstance(place, str):
         raise SystemExit(place)
     encoder = MiniLM(place, given.threads)
-    lessons = Lessons(given.icons, given.words, given.folder / "captions.pt", encoder)
+    lessons = Lessons(given.icons, given.words, given.folder, encoder)
     training = Training(given.folder, lessons, given.device, given.seed)
     if (given.folder / "state.pt").exists():
         training.resume(again=given.again)

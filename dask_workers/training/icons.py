@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from PIL import Image
+
+from dask_workers.emoji.codec import SIDE, Floats
 
 #: MIT, by Microsoft; packed by Iconify. ``npm pack`` of this name and version gives the archive.
 ICONS = "@iconify-json/fluent-emoji-flat@1.2.6"
@@ -31,9 +34,13 @@ _RENAMED = {
 }
 #: How often a group's icons are shown, beside 1. Many people look alike at this size, and nobody
 #: asks a toy for the flag of a region.
-_WEIGHTS = {"people-body": 0.25, "flags": 0.25, "objects": 0.7, "travel-places": 0.8}
+_WEIGHTS = {"people-body": 0.1, "flags": 0.2, "symbols": 0.4, "objects": 0.5, "travel-places": 0.7}
 _RARE = re.compile(r"oclock|thirty|moon-(first|last|wa)|button|mahjong|keycap|people|family")
-_RARELY = 0.3
+_RARELY = 0.2
+#: What everybody tries first.
+_COMMON = re.compile(r"heart|star$|^sun|circle|square|check-mark|house|tree|^(auto|rocket)")
+#: Long names are the rare pictures' ("face with tongue", "man in steamy room").
+_SHORT_WORDS, _LONG = 2, 0.5
 
 
 class Icon(NamedTuple):
@@ -54,7 +61,11 @@ class Icon(NamedTuple):
     @property
     def weight(self) -> float:
         """How often it is shown in training, beside others."""
-        return _WEIGHTS.get(self.group, 1.0) * (_RARELY if _RARE.search(self.name) else 1.0)
+        if _COMMON.search(self.name) and self.group != "people-body":
+            return 1.0
+        weight = _WEIGHTS.get(self.group, 1.0)
+        weight *= _RARELY if _RARE.search(self.name) else 1.0
+        return weight * (_LONG if self.name.count("-") >= _SHORT_WORDS else 1.0)
 
     def captions(self) -> list[str]:
         """Return what may stand for it in training; the commonest forms stand there twice."""
@@ -86,20 +97,16 @@ def read(icons: Path, words: Path | None = None) -> list[Icon]:
     return found
 
 
-def draw(icon: Icon, side: int) -> Tensor:
-    """Return the icon on white as ``(3, side, side)``, from −1 to 1."""
-    import io
-
-    import numpy as np
+def draw(icon: Icon) -> Floats:
+    """Return the icon on white as ``(3, 64, 64)``, from −1 to 1."""
     import resvg_py
-    from PIL import Image
 
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
     png = resvg_py.svg_to_bytes(
-        svg_string=f"{head}{icon.body}</svg>", width=side, height=side, background="#ffffff"
+        svg_string=f"{head}{icon.body}</svg>", width=SIDE, height=SIDE, background="#ffffff"
     )
     pixels = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"), np.float32)
-    return torch.from_numpy(pixels / 127.5 - 1).movedim(-1, 0)
+    return (pixels / 127.5 - 1).transpose(2, 0, 1)
 
 
 def _slug(label: str) -> str:

@@ -49,6 +49,7 @@ def spec(slots: int = 1, **settings: Any) -> ModelSpec:
         "diffusers",
         RateCard(free=True),
         slots=slots,
+        max_steps=500,
         defaults=DEFAULTS,
         settings={"n_threads": 1, "preview_every": 2, "device": "cpu", **settings},
     )
