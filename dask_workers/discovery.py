@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from dask_workers.child import IsolatedBackend
 from mtor_kernel.protocol.backend import Backend, ModelSpec
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,13 @@ def _look(spec: ModelSpec, known: dict[str, str], data_dir: str | None) -> Found
         return Found(spec, None, f"There is no backend {spec.backend!r}; there are: {names}.")
     settings = {"data_dir": data_dir, **spec.settings} if data_dir else spec.settings
     try:
-        backend = _load(known[spec.backend])(msgspec.structs.replace(spec, settings=settings))
+        given = msgspec.structs.replace(spec, settings=settings)
+        backend = _load(known[spec.backend])(given)
         if spec.modality not in backend.modalities:
             return Found(spec, None, f"The backend {spec.backend} does not do {spec.modality}.")
+        if spec.isolate:
+            apart = IsolatedBackend(given, known[spec.backend], backend)
+            return Found(spec, apart, apart.missing())
         return Found(spec, backend, backend.missing())
     except Exception as error:
         log.exception("the backend %s could not be asked about %s", spec.backend, spec.name)

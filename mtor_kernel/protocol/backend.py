@@ -50,6 +50,8 @@ class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     silence_seconds: Annotated[float, Meta(gt=0)] = 300.0
     #: Bring it into memory when the worker starts.
     preload: bool = False
+    #: Run it in a process of its own, so that a crash or a hang of it leaves the worker alive.
+    isolate: bool = False
     #: What it takes of a worker's RAM and of its GPU's memory while it is loaded, in MiB. 0:
     #: nothing worth counting, as of a model that answers elsewhere.
     memory_mb: Annotated[int, Meta(ge=0)] = 0

@@ -1,0 +1,94 @@
+"""A child process: started, listened to, ended. It never outlives the worker."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from dask_workers.child.frames import Begin, Channel, ToChild, ToWorker
+from mtor_kernel.protocol.backend import ModelSpec
+
+#: Where a program complains.
+_STDERR = 2
+
+log = logging.getLogger(__name__)
+
+#: A child is told to die with the thread that started it: this one lives as long as the worker.
+_starter = ThreadPoolExecutor(1, "mtor-child-starter")
+
+#: Called with each frame, in the order in which they come; at last with the reason of the end.
+Hear = Callable[[ToWorker, bytes], None]
+Ended = Callable[[str], None]
+
+
+class Child:
+    """One process that is one backend.
+
+    Its standard output and errors go where the worker's errors go: into the worker's log.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.name, self._spec = spec.name, spec
+        self._why = ""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = _starter.submit(_start, theirs).result()
+        self._channel: Channel[ToWorker] = Channel(ours, ToWorker)
+        log.info("%s runs in process %d", spec.name, self._process.pid)
+
+    def open(self, place: str, hear: Hear, ended: Ended) -> None:
+        """Have it be the backend at `place`, and hear what it says from now on."""
+        name = f"mtor-child-{self.name}"
+        threading.Thread(target=self._listen, args=(hear, ended), name=name, daemon=True).start()
+        self.send(Begin(self._spec, place))
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def send(self, frame: ToChild, attached: bytes = b"") -> None:
+        """Say something to it. One that is gone does not hear it, and is known to be gone soon."""
+        with contextlib.suppress(OSError):
+            self._channel.send(frame, attached)
+
+    def kill(self, why: str) -> None:
+        """End it now, whatever it does. `why` is what those who wait for it are told."""
+        self._why = self._why or why
+        self._process.kill()
+
+    def _listen(self, hear: Hear, ended: Ended) -> None:
+        try:
+            while (heard := self._channel.receive()) is not None:
+                hear(*heard)
+        except Exception:
+            log.exception("what %s says makes no sense", self.name)
+            self.kill("it said something that makes no sense")
+        self._process.kill()  # whoever closes the channel has nothing more to say
+        status = self._process.wait()
+        self._channel.close()
+        ended(self._why or _meaning(status))
+
+
+def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dask_workers.child", str(theirs.fileno()), str(os.getpid())]
+    return subprocess.Popen(
+        command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=_STDERR
+    )
+
+
+def _meaning(status: int) -> str:
+    """Return what an exit status says."""
+    if status >= 0:
+        return f"it ended with status {status}"
+    if -status == signal.SIGKILL:
+        return "it was killed, perhaps because the machine ran out of memory"
+    return f"it crashed ({signal.Signals(-status).name})"
