@@ -32,7 +32,7 @@ _BARE = "rapidocr, onnxruntime"
 
 async def run(bench: Bench) -> list[Row]:
     """Measure."""
-    count, rounds = (4, 1) if bench.quick else (10, 3)
+    count, rounds = (4, 1) if bench.quick else (5, 3)
     pictures = {"a page of 12 lines": _page(12), "no writing": _page(0)}
     bench.say("the bare libraries are loaded")
     bare = await asyncio.to_thread(_bare)
