@@ -52,9 +52,11 @@ def answer_of(reply: Reply) -> dict[str, Any]:
     }
 
 
-def preview_bundle(preview: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the bundle of a picture that is being drawn, and its metadata; empty for none."""
-    return picture_bundle(preview, "a picture on its way") if preview else ({"text/plain": ""}, {})
+def preview_bundle(preview: bytes, none: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bundle of a picture that is being drawn; where there is none, these words."""
+    if not preview:
+        return {"text/plain": none}, {}
+    return picture_bundle(preview, "a picture on its way")
 
 
 def picture_bundle(content: bytes, words: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -48,28 +48,28 @@ class Display(Protocol):
 class CellDisplay:
     """One output of a cell. Every update has the same ``display_id`` and carries everything.
 
+    A picture that sharpens, or a player, is a second output above it: the first one then becomes
+    that, and the words go on below. Of all pictures a notebook keeps the last one, if it is whole.
+
     Parameters
     ----------
     publish
         Called with the MIME bundle, its metadata, the display's id and whether that exists already.
     clock
         Monotonic seconds.
-    framed
-        Whether there is a second output above it, for a picture that sharpens, or a player.
     """
 
     def __init__(
-        self,
-        publish: Publish | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        framed: bool = False,
+        self, publish: Publish | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.id = uuid.uuid4().hex
-        self._frame = Frame(publish or _publish) if framed else None
         self._publish = publish or _publish
         self._clock = clock
         self._shown = False
+        #: The output above, and what of a picture it shows.
+        self._above = ""
+        self._preview = b""
+        self._whole = False
         self._last: tuple[str, str, bytes] | None = None
         self._next_at = clock()
         self._held_back = False
@@ -80,11 +80,12 @@ class CellDisplay:
         if self._held_back or latest == self._last:
             return
         self._last = latest
+        if story.preview != self._preview:
+            self._preview = story.preview
+            self._put_above(*preview_bundle(story.preview, "…"))
         data = bundle(story.text, story.note)
-        size = sum(len(part) for part in data.values())
-        if self._frame is not None:
-            size += self._frame.show(story.preview)
         self._put(data)
+        size = sum(len(part) for part in data.values()) + len(story.preview)
         busy = self._clock() - now
         self._next_at = now + max(1 / MOST_UPDATES, size / MOST_BYTES, busy / MOST_BUSY)
 
@@ -92,52 +93,24 @@ class CellDisplay:
         return max(0.0, self._next_at - self._clock()) if self._held_back else None
 
     def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        assert self._frame is not None
-        self._frame.reveal(data, metadata)
+        self._put_above(data, metadata)
+        self._whole = True
 
     def finish(self, data: dict[str, Any]) -> None:
         self._held_back = False
-        if self._frame is not None:
-            self._frame.finish()
+        if self._above and not self._whole:
+            self._put_above(*preview_bundle(b"", "The picture was not finished."))
         self._put(data)
+
+    def _put_above(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        exists = bool(self._above) or self._shown
+        if not self._above:
+            self._above, self.id, self._shown = self.id, uuid.uuid4().hex, False
+        self._publish(data, metadata, self._above, exists)
 
     def _put(self, data: dict[str, Any]) -> None:
         self._publish(data, {}, self.id, self._shown)
         self._shown = True
-
-
-class Frame:
-    """The output above an answer. Of all pictures that it shows a notebook keeps the last one."""
-
-    def __init__(self, publish: Publish) -> None:
-        self.id = uuid.uuid4().hex
-        self._publish = publish
-        self._exists = False
-        self._preview = b""
-        self._whole = False
-
-    def show(self, preview: bytes) -> int:
-        """Hold the place, or show how far the picture is; return how much that took, in bytes."""
-        if self._exists and preview == self._preview:
-            return 0
-        self._preview = preview
-        data, metadata = preview_bundle(preview)
-        self._put(data, metadata)
-        return len(preview)
-
-    def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        """Show what it was all for."""
-        self._put(data, metadata)
-        self._whole = True
-
-    def finish(self) -> None:
-        """Leave no picture behind that is not whole."""
-        if self._preview and not self._whole:
-            self._put(*preview_bundle(b""))
-
-    def _put(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        self._publish(data, metadata, self.id, self._exists)
-        self._exists = True
 
 
 class FinalDisplay:

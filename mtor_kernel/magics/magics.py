@@ -146,12 +146,12 @@ class MtorMagics(Magics):
         line = context_line(question, self._variables, self._ip.user_ns_hidden)
         return f"{filled}\n\n({line})" if line else filled
 
-    def _display(self, stream: bool, framed: bool = False) -> Display:
+    def _display(self, stream: bool) -> Display:
         if not stream or os.environ.get("MTOR_STREAM") == "0":
             return FinalDisplay()
         if getattr(self._ip, "kernel", None) is None:
             return TerminalDisplay(sys.stdout)
-        return CellDisplay(framed=framed)
+        return CellDisplay()
 
     # Looking.
 

@@ -48,8 +48,8 @@ _MODALITY = {
     "api": Modality.API,
 }
 
-#: Gives a display; true: with a place for a picture or a player above the answer.
-MakeDisplay = Callable[[bool], Display]
+#: Gives the display for one answer.
+MakeDisplay = Callable[[], Display]
 
 
 class Maker:
@@ -96,7 +96,7 @@ class Maker:
             raise BadInput(_NO_CAMERA)
         pictures = self._subject(asked.subject, "image")
         prompt = fill(asked.prompt, self._variables, pictures) or WHAT_IS_IT
-        return ask(self._realm, self._query(asked, prompt, pictures, "image"), self._display(False))
+        return ask(self._realm, self._query(asked, prompt, pictures, "image"), self._display())
 
     def _imagine(self, asked: Make) -> Any:
         given = self._subject(asked.subject, "image") if asked.subject else []
@@ -104,7 +104,7 @@ class Maker:
         prompt = fill(asked.prompt, self._variables, named)
         if named:
             raise UsageError("To draw from a picture, write --from {name} before the prompt.")
-        query, display = self._query(asked, prompt, given, "image"), self._display(True)
+        query, display = self._query(asked, prompt, given, "image"), self._display()
         made: list[Picture] = []
 
         def show(reply: Reply) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Maker:
 
     def _say(self, asked: Make) -> bytes:
         text = fill(asked.prompt, self._variables)
-        query, display = self._query(asked, text, [], None), self._display(True)
+        query, display = self._query(asked, text, [], None), self._display()
         made: list[bytes] = []
 
         def show(reply: Reply) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Maker:
 
     def _listen(self, asked: Make) -> Reply:
         sounds = self._subject(asked.subject, "audio")
-        return ask(self._realm, self._query(asked, "", sounds, "audio"), self._display(False))
+        return ask(self._realm, self._query(asked, "", sounds, "audio"), self._display())
 
     def _embed(self, asked: Make) -> list[Any]:
         texts, single = self._texts(asked.prompt)
@@ -148,13 +148,13 @@ class Maker:
                 return _vectors_bundle(reply, found[-size:])
 
             query = embedding_query(group, asked.model)
-            ask(self._realm, query, self._display(False), show)
+            ask(self._realm, query, self._display(), show)
         return found[0] if single else found
 
     def _api(self, asked: Make) -> Any:
         given = {name: fill(value, self._variables) for name, value in asked.parameters.items()}
         query = api_query(asked.model, given)
-        return value_of(ask(self._realm, query, self._display(False), _api_bundle))
+        return value_of(ask(self._realm, query, self._display(), _api_bundle))
 
     def _query(self, asked: Make, prompt: str, attach: list[Any], kind: Kind | None) -> Query:
         """Return the query; what it brings along is at the realm then."""

@@ -186,9 +186,10 @@ def me_table(me: Me, usage: Iterable[UsageRow], now: float) -> Table:
 
 
 def _used(row: UsageRow) -> str:
-    tokens = show_count(row.input_tokens + row.output_tokens, "token")
-    asked = show_count(row.queries, "query", "queries")
-    return f"{asked} · {tokens} · {show_cost(row.charge_micro)}"
+    facts = [show_count(row.queries, "query", "queries"), show_cost(row.charge_micro)]
+    if tokens := row.input_tokens + row.output_tokens:
+        facts.insert(1, show_count(tokens, "token"))
+    return " · ".join(facts)
 
 
 def shorten(prompt: str) -> str:

@@ -4,12 +4,19 @@ import io
 from typing import Any
 
 from mtor_kernel.client import Reply
-from mtor_kernel.magics.bundle import ANSWER_MIME, bundle, reply_bundle
+from mtor_kernel.magics.bundle import (
+    ANSWER_MIME,
+    bundle,
+    picture_bundle,
+    player_bundle,
+    reply_bundle,
+)
 from mtor_kernel.magics.display import MOST_UPDATES, CellDisplay, Tail, TerminalDisplay
-from mtor_kernel.magics.story import Story
+from mtor_kernel.magics.story import Story, units_of
 from mtor_kernel.protocol.account import Charge, Usage
-from mtor_kernel.protocol.ngram import Chunk
+from mtor_kernel.protocol.ngram import Chunk, Progress, Requeued
 from mtor_kernel.protocol.query import Text
+from tests.modalities import picture, sound
 
 Q = "0" * 32
 REPLY = Reply(
@@ -39,6 +46,7 @@ class Screen:
         self, data: dict[str, Any], metadata: dict[str, Any], display_id: str, update: bool
     ) -> None:
         self.shown.append((data, display_id, update))
+        self.metadata = metadata
 
 
 def display_on(screen: Screen) -> CellDisplay:
@@ -95,6 +103,84 @@ def test_the_last_word_is_shown_at_once() -> None:
     display.show(say(Story(), "x"))
     display.finish(reply_bundle(REPLY))
     assert screen.shown[-1][0]["text/plain"].startswith("**Honey**")
+
+
+def drawn(story: Story, preview: bytes) -> Story:
+    story.hear(Progress(Q, 1, 0.5, "step 4 of 8", preview))
+    return story
+
+
+def test_a_picture_takes_the_place_of_the_first_output_and_the_words_go_on_below() -> None:
+    screen, story = Screen(), Story()
+    display = display_on(screen)
+    display.show(story)
+    first = display.id
+    for shade in ("red", "green"):
+        screen.now += 1
+        display.show(drawn(story, picture(colour=shade)))
+    display.reveal(*picture_bundle(picture(), "a picture"))
+    display.finish(reply_bundle(REPLY))
+    seen = [(name, update, "image/png" in data) for data, name, update in screen.shown]
+    below = display.id
+    assert seen == [
+        (first, False, False),
+        (first, True, True),
+        (below, False, False),
+        (first, True, True),
+        (below, True, False),
+        (first, True, True),
+        (below, True, False),
+    ]
+    assert screen.shown[2][0]["text/plain"] == "50% step 4 of 8"
+
+
+def test_a_preview_is_shown_once() -> None:
+    screen, story = Screen(), Story()
+    display = display_on(screen)
+    for _ in range(5):
+        screen.now += 1
+        display.show(drawn(story, picture()))
+    assert len(screen.shown) == 2
+
+
+def test_a_picture_that_is_not_finished_leaves_no_preview() -> None:
+    screen, story = Screen(), Story()
+    display = display_on(screen)
+    display.show(drawn(story, picture()))
+    display.finish(bundle("", "cancelled"))
+    last = {name: data for data, name, _ in screen.shown}
+    assert [data["text/plain"] for data in last.values()] == [
+        "The picture was not finished.",
+        "cancelled",
+    ]
+    assert not any("image/png" in data for data in last.values())
+
+
+def test_a_new_attempt_forgets_the_picture_of_the_old_one() -> None:
+    story = drawn(Story(), picture())
+    story.hear(Requeued(Q, 2))
+    assert story.preview == b""
+
+
+def test_what_is_no_picture_is_never_shown_as_one() -> None:
+    for content in (b"", b"<svg onload='alert(1)'/>", sound(0.1)):
+        data, metadata = picture_bundle(content, "a **picture**")
+        assert (data, metadata) == ({"text/plain": "a **picture**"}, {})
+    assert "text/html" not in player_bundle(picture(), "a sound")[0]
+
+
+def test_a_small_picture_is_shown_larger_and_a_large_one_as_it_is() -> None:
+    assert picture_bundle(picture(size=(32, 64)), "")[1] == {
+        "image/png": {"width": 160, "height": 320}
+    }
+    assert picture_bundle(picture(size=(400, 300)), "")[1] == {}
+
+
+def test_the_line_tells_the_units_of_each_modality() -> None:
+    assert units_of(Usage(images=1, pixel_steps=10**6)) == ["1 picture"]
+    assert units_of(Usage(characters=5, audio_ms=3200)) == ["5 characters", "3.2 s of sound"]
+    assert units_of(Usage(input_tokens=4, output_tokens=20)) == ["24 tokens"]
+    assert units_of(Usage()) == []
 
 
 def test_plain_text_comes_first_and_html_is_safe() -> None:
