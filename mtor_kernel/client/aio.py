@@ -233,8 +233,9 @@ class RealmClient(Modalities):
         ----------
         action
             ``pause``, ``reload``, ``ban``, ``unban``, ``grant``, ``notice``, ``stop``;
-            ``pull``, which ``on=False`` stops; ``people``, ``audit`` and ``pulls``, which only
-            look; ``workers/NAME/drain`` and its siblings ``resume``, ``load``, ``unload``.
+            ``pull``, which ``on=False`` stops; ``people``, ``audit``, ``pulls`` and ``catalogue``,
+            which only look; ``workers/NAME/drain`` and its siblings ``resume``, ``load``,
+            ``unload``.
         fields
             What the action needs, such as ``user="ada", micro=5_000_000, reason="course"``.
         """

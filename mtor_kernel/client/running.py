@@ -26,6 +26,7 @@ from mtor_kernel.protocol.ngram import (
     Queued,
     Resume,
     Settled,
+    Started,
 )
 from mtor_kernel.protocol.query import text_of
 
@@ -45,7 +46,7 @@ class Running:
 
     def __init__(self, admitted: Admitted, say: Callable[[ClientNGram], object]) -> None:
         self.id = admitted.query
-        #: The model whose lane it waits in, after aliases and fallbacks.
+        #: The model whose lane it waits in, after aliases and fallbacks; of a chain it may change.
         self.model = admitted.model
         self.hold_micro = admitted.hold_micro
         #: Whether its cancel is wanted; said again after a reconnect.
@@ -154,6 +155,8 @@ class Running:
         if missing:
             self._say(self.resume())
         for one in told:
+            if isinstance(one, Queued | Started) and one.model:
+                self.model = one.model
             self._keep(one)
         if self._transcript.end is not None:
             self._over.set()

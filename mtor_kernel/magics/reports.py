@@ -105,7 +105,7 @@ def lanes_table(state: RealmState) -> Table:
                 str(lane.waiting),
                 str(lane.running),
                 str(lane.slots),
-                _wait(lane.eta_seconds),
+                " · ".join(filter(None, (_wait(lane.eta_seconds), lane.trouble))),
             )
             for lane in state.lanes
         ),

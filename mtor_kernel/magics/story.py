@@ -34,6 +34,8 @@ class Story:
         self.preview = b""
         self._sounds = 0
         self._pieces: list[str] = []
+        #: The model that it was first for.
+        self._first = ""
 
     @property
     def text(self) -> str:
@@ -46,9 +48,10 @@ class Story:
         """Take the next event of the query."""
         match event:
             case Queued():
+                self._stands_in(event.model)
                 self.note = waiting_line(event)
             case Started():
-                self.note = WAITING
+                self.note = self._stands_in(event.model) or WAITING
             case Progress():
                 self.note = f"{event.fraction:.0%} {event.note}".rstrip()
                 self.preview = event.preview or self.preview
@@ -65,6 +68,15 @@ class Story:
             case Settled() | Failed() | Cancelled():
                 self.end = event
                 self.note = last_line(event)
+                if isinstance(event, Settled) and self._stands_in(event.model):
+                    self.note += f" · in place of {self._first}"
+
+    def _stands_in(self, model: str) -> str:
+        """Say that `model` answers in place of the first one; empty where it is that."""
+        self._first = self._first or model
+        if not model or model == self._first:
+            return ""
+        return f"{model} answers in place of {self._first}"
 
 
 def waiting_line(event: Queued) -> str:
@@ -72,7 +84,8 @@ def waiting_line(event: Queued) -> str:
     place = show_count(event.position, "query", "queries") + " before yours"
     line = place if event.position else "next to start"
     eta = event.eta_seconds or 0.0
-    return line if eta < SHORTEST_SECONDS else f"{line} · about {show_seconds(eta)}"
+    facts = [line, f"about {show_seconds(eta)}" if eta >= SHORTEST_SECONDS else "", event.reason]
+    return " · ".join(filter(None, facts))
 
 
 def last_line(end: QueryEnd) -> str:

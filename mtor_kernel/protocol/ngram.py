@@ -142,6 +142,10 @@ class Queued(_Told, tag="queued"):
     position: int
     #: ``None`` where nothing is known yet, or nobody serves the model now.
     eta_seconds: float | None = None
+    #: In whose lane it waits; of a chain that may change while it waits.
+    model: str = ""
+    #: Why it waits, or waits there, where that is not only its turn: a model fails, nobody serves.
+    reason: str = ""
 
 
 class Started(_Told, tag="started"):
@@ -149,6 +153,8 @@ class Started(_Told, tag="started"):
 
     query: QueryId
     attempt: AttemptNumber
+    #: Which model answers: of a chain not always the one that was admitted.
+    model: str = ""
 
 
 class Progress(_Told, tag="progress"):

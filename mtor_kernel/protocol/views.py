@@ -46,6 +46,8 @@ class LaneInfo(_View):
     breaker: str = "closed"
     #: About how long a query submitted now would wait; ``None`` where unknown.
     eta_seconds: float | None = None
+    #: Why nothing starts, where that is not for lack of room: its model fails, or nobody serves it.
+    trouble: str = ""
 
 
 class ServedInfo(_View):

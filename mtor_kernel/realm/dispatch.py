@@ -198,7 +198,7 @@ class Dispatcher:
         )
         self.attempts[attempt.query] = attempt
         place.lane.attempts.add(attempt)
-        place.stream.start(number)
+        place.stream.start(number, place.lane.model)
         carrier = asyncio.create_task(self._carry(attempt), name=f"mtor-carry-{attempt.query}")
         self._carriers.add(carrier)
         carrier.add_done_callback(self._carriers.discard)

@@ -14,15 +14,14 @@ from traitlets import Dict, Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.protocol.backend import ModelSpec
-from mtor_kernel.protocol.check import check_query
 from mtor_kernel.protocol.codec import encode
-from mtor_kernel.protocol.errors import NoModel, QuotaExceeded, RealmError
-from mtor_kernel.protocol.identity import SCOPE_QUERY, Role, User
+from mtor_kernel.protocol.errors import InsufficientFunds, NoModel, QuotaExceeded, RealmError
+from mtor_kernel.protocol.identity import Role, User
 from mtor_kernel.protocol.query import Query, text_of
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.streams import Stream
-from mtor_kernel.scheduling import admission, pricing, routing
+from mtor_kernel.scheduling import admission, fit, pricing
 from mtor_kernel.scheduling.fairqueue import Ticket
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.queries import NewQuery, WaitingRow
@@ -50,6 +49,27 @@ class Quote:
     model: str
     hold_micro: int
     eta_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """The most that a query takes of funds and of a quota of tokens."""
+
+    hold_micro: int
+    tokens: int
+
+    def or_more(self, other: _Bound) -> _Bound:
+        """Return what covers both."""
+        return _Bound(max(self.hold_micro, other.hold_micro), max(self.tokens, other.tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where a query goes, and what it may take there (`least`) or anywhere in its chain."""
+
+    lane: Lane
+    least: _Bound
+    most: _Bound
 
 
 class Intake(LoggingConfigurable):
@@ -90,14 +110,14 @@ class Intake(LoggingConfigurable):
 
     def quote(self, user: User, query: Query) -> Quote:
         """Return what `query` would cost at most and how long it would wait."""
-        lane, hold = self._examine(user, query)
-        eta = self._lanes.eta(lane, len(lane.queue))
-        return Quote(lane.model, hold, eta)
+        plan = self._examine(user, query)
+        eta = self._lanes.eta(plan.lane, len(plan.lane.queue))
+        return Quote(plan.lane.model, plan.most.hold_micro, eta)
 
     async def admit(self, user: User, query: Query, key: str) -> Submitted:
         """Write `query` down and put it on the line; see :meth:`Realm.submit`."""
         try:
-            lane, hold = self._examine(user, query)
+            plan = self._examine(user, query)
         except RealmError:
             # What was admitted once is not refused when it is only said again.
             digest = _digest(encode(query))
@@ -105,7 +125,18 @@ class Intake(LoggingConfigurable):
             if found is None:
                 raise
             return Submitted(found.query, found.model, found.hold_micro, True)
-        new = _new_query(user, query, key, lane, hold)
+        try:
+            return await self._accept(user, query, key, plan.lane, plan.most)
+        except (InsufficientFunds, QuotaExceeded):
+            if plan.least == plan.most:
+                raise
+        # Not covered for the whole chain, and perhaps for the first model of it.
+        return await self._accept(user, query, key, plan.lane, plan.least)
+
+    async def _accept(
+        self, user: User, query: Query, key: str, lane: Lane, bound: _Bound
+    ) -> Submitted:
+        new = _new_query(user, query, key, lane, bound)
         quotas = self._people.quotas(user)
         decide = functools.partial(admission.admit, paused=not self.open)
         # Whatever can go wrong goes wrong before it is written down.
@@ -120,7 +151,8 @@ class Intake(LoggingConfigurable):
                     Stream(new.id, user.name),
                     new.created_at,
                     time.monotonic() + query.ttl_seconds,
-                    hold,
+                    bound.hold_micro,
+                    query.model,
                 )
             )
         return Submitted(accepted.query, accepted.model, accepted.hold_micro, accepted.repeated)
@@ -134,9 +166,12 @@ class Intake(LoggingConfigurable):
             else:
                 await self._give_up(row, now)
 
-    def _examine(self, user: User, query: Query) -> tuple[Lane, int]:
-        """Return the lane of a query and its hold, or raise what is wrong with it."""
-        lane = self._lanes.route(query.model, lambda spec: self._check(user, query, spec))
+    def _examine(self, user: User, query: Query) -> _Plan:
+        """Return the lane of a query and what it may take, or raise what is wrong with it."""
+        catalogue = self._lanes.catalogue
+        lane, chain = self._lanes.routes(
+            query.model, lambda spec: fit.check(catalogue, user, query, spec)
+        )
         under_way = len(self._lanes.places)
         if under_way >= self.max_waiting:
             raise QuotaExceeded(
@@ -147,14 +182,11 @@ class Intake(LoggingConfigurable):
                 limit=self.max_waiting,
                 used=under_way,
             )
-        return lane, pricing.hold_for(query, lane.spec)
-
-    def _check(self, user: User, query: Query, spec: ModelSpec) -> None:
-        """Raise what keeps `user` from asking this of a model."""
-        user.require(f"{SCOPE_QUERY}:{spec.modality}")
-        routing.check_role(spec, user)
-        check_query(query, spec, lambda kind: routing.name_for(self._lanes.catalogue, kind))
-        pricing.worst_case(query, spec)
+        least = most = _bound(query, lane.spec)
+        for spec in chain:
+            if spec is not lane.spec:
+                most = most.or_more(_bound(query, spec))
+        return _Plan(lane, least, most)
 
     def _place(self, row: WaitingRow, now: float) -> Place:
         """Return the place of a query that an earlier run of the realm admitted."""
@@ -165,7 +197,13 @@ class Intake(LoggingConfigurable):
             stream.reason = "the realm was restarted"
         deadline = time.monotonic() + row.expires_at - now
         return Place(
-            ticket, self._lanes[row.model], stream, row.created_at, deadline, row.hold_micro
+            ticket,
+            self._lanes[row.model],
+            stream,
+            row.created_at,
+            deadline,
+            row.hold_micro,
+            row.asked,
         )
 
     def _enlist(self, place: Place) -> None:
@@ -185,7 +223,12 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _new_query(user: User, query: Query, key: str, lane: Lane, hold: int) -> NewQuery:
+def _bound(query: Query, spec: ModelSpec) -> _Bound:
+    most = pricing.worst_case(query, spec)
+    return _Bound(pricing.price(most, spec.rates), pricing.tokens_of(most))
+
+
+def _new_query(user: User, query: Query, key: str, lane: Lane, bound: _Bound) -> NewQuery:
     body, now = encode(query), time.time()
     return NewQuery(
         id=secrets.token_hex(16),
@@ -198,8 +241,8 @@ def _new_query(user: User, query: Query, key: str, lane: Lane, hold: int) -> New
         priority=query.priority,
         body=body,
         prompt=text_of(query.messages[-1].parts)[:PROMPT_CHARACTERS],
-        hold_micro=hold,
-        tokens=pricing.tokens_of(pricing.worst_case(query, lane.spec)),
+        hold_micro=bound.hold_micro,
+        tokens=bound.tokens,
         created_at=now,
         expires_at=now + query.ttl_seconds,
         blobs=query.named,

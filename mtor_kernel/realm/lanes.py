@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from mtor_kernel.realm.workers import Workers
 from mtor_kernel.scheduling.estimate import Estimator
 from mtor_kernel.scheduling.fairqueue import FairQueue, Ticket
 from mtor_kernel.scheduling.health import Breaker, Score
-from mtor_kernel.scheduling.routing import Catalogue, resolve
+from mtor_kernel.scheduling.routing import Catalogue, candidates, resolve
 
 #: The least score with which a model of a chain is chosen before the next one.
 WELL = 0.5
@@ -38,6 +39,10 @@ class Place:
     #: Monotonic time at which it expires.
     deadline: float
     hold_micro: int
+    #: The name that was asked for: the lane's model, or an alias.
+    asked: str = ""
+    #: Models of its chain that it was tried on, or waited for, before this lane's.
+    tried: frozenset[str] = frozenset()
 
 
 class Lane:
@@ -54,6 +59,8 @@ class Lane:
         self.retired_at: float | None = None
         #: Since when it could have started something and has not; ``None``: it cannot, or has.
         self.behind_since: float | None = None
+        #: Since when no worker has slots for it; ``None`` while one has.
+        self.unserved_since: float | None = None
 
     @property
     def model(self) -> str:
@@ -81,7 +88,16 @@ class Lane:
         now = time.monotonic()
         ages = [now - attempt.started for attempt in self.attempts]
         eta = self.estimator.eta(position, ages, slots)
-        return None if eta is None else round(eta, 1)
+        return None if eta is None else round(eta + self.breaker.retry_after(now), 1)
+
+    def trouble(self, slots: int) -> str:
+        """Return why nothing starts here but for lack of room; empty where all is well."""
+        now = time.monotonic()
+        if not self.breaker.allows(now):
+            # In steps, so that it is not told anew twice a second.
+            rest = 5 * math.ceil(self.breaker.retry_after(now) / 5)
+            return f"{self.model} fails just now; it is tried again within {max(rest, 5)} s"
+        return "" if slots else f"no worker serves {self.model} just now"
 
 
 class Lanes:
@@ -167,8 +183,14 @@ class Lanes:
         """Whether anything waits or runs."""
         return bool(self.places)
 
-    def route(self, name: str, check: Callable[[ModelSpec], object] = lambda spec: None) -> Lane:
-        """Return the lane that a query for `name` joins now.
+    def route(self, name: str) -> Lane:
+        """Return the lane that a query for `name` joins now; raises as :meth:`routes` does."""
+        return self.routes(name, lambda spec: None)[0]
+
+    def routes(
+        self, name: str, check: Callable[[ModelSpec], object]
+    ) -> tuple[Lane, tuple[ModelSpec, ...]]:
+        """Return the lane that a query for `name` joins now, and the models that take it.
 
         Parameters
         ----------
@@ -184,12 +206,14 @@ class Lanes:
         RealmError
             None of its models takes the query.
         """
-        now = time.monotonic()
-        spec = resolve(self.catalogue, name, lambda model: self._is_well(model, now), check)
+        chain = candidates(self.catalogue, name, check)
+        spec = next((spec for spec in chain if self.is_well(spec.name)), None)
+        # None is well: rather one that may be so again than one that nobody can ever serve.
+        spec = spec or next((s for s in chain if self._workers.serves(s.name)), chain[0])
         lane = self._lanes[spec.name]
         if not self._workers.serves(lane.model):
             raise self.unserved(lane)
-        return lane
+        return lane, chain
 
     def unserved(self, lane: Lane) -> NoModel:
         """Return the error for a model that no worker can serve, with what a worker says of it."""
@@ -208,8 +232,17 @@ class Lanes:
             if place.ticket.query in lane.queue
         ]
 
-    def _is_well(self, model: str, now: float) -> bool:
-        return self._workers.slots(model) > 0 and self._lanes[model].is_well(now)
+    def is_well(self, model: str) -> bool:
+        """Tell whether a chain should choose a model now."""
+        return self._workers.slots(model) > 0 and self._lanes[model].is_well(time.monotonic())
+
+    def unserved_seconds(self, lane: Lane, now: float) -> float:
+        """Return for how long no worker has had slots for a lane, as far as this was asked."""
+        if self._workers.slots(lane.model):
+            lane.unserved_since = None
+        elif lane.unserved_since is None:
+            lane.unserved_since = now
+        return 0.0 if lane.unserved_since is None else now - lane.unserved_since
 
     def block(self, user: str, on: bool) -> None:
         """Pass a user over in every lane, or let them have turns again."""
@@ -228,7 +261,9 @@ class Lanes:
         place = self.places.get(query)
         position = place.lane.queue.position(query) if place is not None else None
         if place is not None and position is not None:
-            place.stream.show(Queued(query, position, self.eta(place.lane, position)))
+            lane = place.lane
+            why = lane.trouble(self._workers.slots(lane.model)) or place.stream.note
+            place.stream.show(Queued(query, position, self.eta(lane, position), lane.model, why))
 
     def placed(self, info: QueryInfo, place: Place) -> QueryInfo:
         """Return what is known of a query, with where it stands now."""
@@ -252,6 +287,7 @@ class Lanes:
             slots,
             str(lane.breaker.state(now)),
             lane.eta(len(lane.queue), slots),
+            lane.trouble(slots),
         )
 
     def models(self) -> list[ModelInfo]:

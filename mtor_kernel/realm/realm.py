@@ -31,6 +31,7 @@ from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import CatalogueFile
 from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.intake import Intake, Quote, Submitted
 from mtor_kernel.realm.lanes import Lanes, Place
@@ -87,15 +88,16 @@ class Realm(LoggingConfigurable):
         self.attempt_blobs = AttemptBlobs(self.blobs, self.people, self._dispatcher.current)
         self.catalogue_file = CatalogueFile(self._catalogue_path, self._folder)
         self.lanes = Lanes(self.catalogue_file.load(), self.workers)
-        self._settlement = Settlement(
-            self.store, self.lanes, self.max_attempts, self._dispatcher.capacity_changed
-        )
+        moved = self._dispatcher.capacity_changed
+        failover = Failover(self.store, self.lanes, self.people, moved)
+        self._settlement = Settlement(self.store, self.lanes, failover, self.max_attempts, moved)
         self.followers: set[Follower] = set()
         self._reaper = Reaper(
             self.lanes,
             self.workers,
             self._dispatcher,
             self._settlement,
+            failover,
             self.followers,
             self.state,
             [

@@ -12,6 +12,7 @@ from typing import Any
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.realm.attempts import Lost, Stop
 from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.lanes import Lanes
 from mtor_kernel.realm.settlement import Settlement
@@ -42,6 +43,7 @@ class Reaper:
         workers: Workers,
         dispatcher: Dispatcher,
         settlement: Settlement,
+        failover: Failover,
         followers: set[Follower],
         state: Callable[[], RealmState],
         chores: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]],
@@ -50,6 +52,7 @@ class Reaper:
         self._workers = workers
         self._dispatcher = dispatcher
         self._settlement = settlement
+        self._failover = failover
         self._followers = followers
         self._state = state
         self._told: RealmState | None = None
@@ -66,6 +69,7 @@ class Reaper:
             self._leases,
             self._expired,
             self._hopeless,
+            self._failover.look,
             self._places,
             self._pictures,
             self._do_chores,
@@ -129,6 +133,8 @@ class Reaper:
 
     async def _hopeless(self, now: float) -> None:
         for place, error in self._lanes.hopeless():
+            if await self._failover.move(place, "cannot answer"):
+                continue
             if place.ticket.query in place.lane.queue:  # it may have started since
                 await self._settlement.fail_waiting(place, error.info())
 

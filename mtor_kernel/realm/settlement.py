@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from mtor_kernel.protocol.account import Charge, Usage
@@ -27,10 +28,11 @@ from mtor_kernel.protocol.errors import (
 )
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
-from mtor_kernel.protocol.query import Answer, Part, Text, text_of
+from mtor_kernel.protocol.query import Answer, Part, Query, Text, text_of
 from mtor_kernel.protocol.task import Outcome
 from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
-from mtor_kernel.realm.lanes import Lanes, Place
+from mtor_kernel.realm.failover import Failover
+from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.scheduling import health, pricing
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.store import Store
@@ -45,17 +47,25 @@ class Settlement:
 
     Parameters
     ----------
+    failover
+        Finds another model for what one has failed.
     max_attempts
-        How often a query is tried before it fails.
+        How often a query is tried on one model before it fails.
     requeued
         Called when a query is back on the line.
     """
 
     def __init__(
-        self, store: Store, lanes: Lanes, max_attempts: int, requeued: Callable[[], None]
+        self,
+        store: Store,
+        lanes: Lanes,
+        failover: Failover,
+        max_attempts: int,
+        requeued: Callable[[], None],
     ) -> None:
         self._store = store
         self._lanes = lanes
+        self._failover = failover
         self._max_attempts = max_attempts
         self._requeued = requeued
 
@@ -99,7 +109,8 @@ class Settlement:
             lambda db: queries.cancel(db, query, now, answer=Answer(), charge=nothing)
         )
         if ended:
-            place.lane.queue.remove(query)
+            # It may wait in another lane by now.
+            self._lanes.places.get(query, place).lane.queue.remove(query)
             self._end(place, Stage.CANCELLED, Cancelled(query, nothing))
         return ended
 
@@ -115,7 +126,8 @@ class Settlement:
         query, now = place.ticket.query, time.time()
         ended = await self._write(lambda db: queries.fail(db, query, error, now))
         if ended:
-            place.lane.queue.remove(query)
+            # It may wait in another lane by now.
+            self._lanes.places.get(query, place).lane.queue.remove(query)
             self._end(place, Stage.FAILED, Failed(query, error))
         return ended
 
@@ -195,9 +207,19 @@ class Settlement:
         if attempt.stopping is Stop.EXPIRED:
             error = _expired().info()
         ref, now = attempt.ref, time.time()
-        if again and attempt.stopping is None and ref.attempt < self._max_attempts:
-            await self._requeue(attempt, reason or error.message)
-            return
+        if again and attempt.stopping is None:
+            found = self._failover.next(attempt.place, attempt.body)
+            # A model that has failed is left at once, one that lost its worker only if it is ill.
+            lost = bool(reason) and self._lanes.is_well(attempt.lane.model)
+            if found.lane is not None and not lost:
+                await self._move(attempt, reason or error.message, found.lane, found.query)
+                return
+            if ref.attempt < self._max_attempts:
+                await self._requeue(attempt, reason or error.message)
+                return
+            if found.short:
+                told = f"{error.message} {found.short}"
+                error = msgspec.structs.replace(error, message=told)
         if not await self._write(
             lambda db: queries.fail(db, ref.query, error, now, attempt=ref.attempt, epoch=ref.epoch)
         ):
@@ -217,6 +239,23 @@ class Settlement:
         attempt.stream.requeue(reason)
         attempt.lane.queue.put_back(ref.query)
         self._requeued()
+
+    async def _move(self, attempt: Attempt, reason: str, lane: Lane, query: Query) -> None:
+        """Put it on the line of the next model of its chain."""
+        ref, spec, now = attempt.ref, lane.spec, time.time()
+
+        def move(db: Connection) -> bool:
+            back = queries.requeue(db, ref.query, ref.attempt, ref.epoch, now)
+            return back and queries.move(db, ref.query, spec.name, spec.modality)
+
+        if not await self._write(move):
+            self._fenced(attempt)
+            return
+        failed = attempt.lane.model
+        log.info("%s goes on with %s, since %s failed: %s", ref.query, lane.model, failed, reason)
+        attempt.stream.requeue(f"{failed} failed, so {lane.model} answers. {reason}")
+        attempt.lane.queue.ended(ref.query, 0.0)
+        self._failover.enter(attempt.place, lane, query)
 
     def _end(self, place: Place, stage: Stage, end: QueryEnd) -> None:
         self._lanes.places.pop(place.ticket.query, None)

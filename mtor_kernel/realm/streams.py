@@ -40,6 +40,8 @@ class Stream:
         "end",
         "followers",
         "length",
+        "model",
+        "note",
         "place",
         "progress",
         "query",
@@ -56,6 +58,10 @@ class Stream:
         self.attempt = attempt
         #: Why that attempt is void, where it is.
         self.reason = ""
+        #: Which model answers, once an attempt has begun.
+        self.model = ""
+        #: Why it waits in another lane than at first, where it does.
+        self.note = ""
         #: Position in the lane and ETA in seconds, as last computed.
         self.place: Queued | None = None
         self.progress: Progress | None = None
@@ -85,10 +91,11 @@ class Stream:
             joined.append(Text("".join(words)))
         return tuple(joined)
 
-    def start(self, attempt: int) -> None:
+    def start(self, attempt: int, model: str = "") -> None:
         """An attempt begins, with nothing said yet."""
         self.stage = step(self.stage, Stage.RUNNING)
         self.attempt = attempt
+        self.model = model
         self._forget()
         self._tell()
 
@@ -156,7 +163,7 @@ def replay(info: QueryInfo, user: str) -> Stream:
             stream.add(part.text, None)
         else:
             stream.add("", part)
-    stream.stage = info.stage
+    stream.stage, stream.model = info.stage, info.model
     stream.end = _end_of(info)
     return stream
 

@@ -31,13 +31,11 @@ import msgspec
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.errors import (
     BadInput,
-    Forbidden,
     Malformed,
     NoModel,
     RealmError,
     UnknownModel,
 )
-from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
 from mtor_kernel.protocol.query import Modality, ModelName
 from mtor_kernel.scheduling.pricing import check_defaults, check_rates
 
@@ -189,18 +187,6 @@ def name_for(catalogue: Catalogue, modality: Modality) -> str:
     if any(spec.modality is modality for spec in expand(catalogue, modality)):
         return modality
     return next((spec.name for spec in catalogue.models if spec.modality is modality), "")
-
-
-def check_role(spec: ModelSpec, user: User) -> None:
-    """Raise :class:`Forbidden` where a model is not for a person's role."""
-    if spec.roles and user.role not in spec.roles and not user.may(SCOPE_SYSOP):
-        roles = " and ".join(spec.roles)
-        raise Forbidden(
-            f"The model {spec.name} is for {roles} here, and you are {user.role}: choose another "
-            "model, or ask the sysop.",
-            role=user.role,
-            needed=roles,
-        )
 
 
 def _nobody(catalogue: Catalogue, name: str) -> RealmError:

@@ -29,8 +29,8 @@ from mtor_kernel.storage.schema import person, query, question, quota_override
 
 __all__ = [
     "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
-    "dispatch", "fail", "history", "info", "known", "reclaim", "requeue", "settle",
-    "unfinished", "unknown", "usage",
+    "dispatch", "fail", "history", "info", "known", "move", "question_of", "reclaim", "requeue",
+    "settle", "unfinished", "unknown", "usage",
 ]  # fmt: skip
 
 #: The charge of a query that published nothing.
@@ -118,6 +118,12 @@ _REQUEUE = Prepared(
         query.c.epoch == bindparam("of_epoch"),
     )
 )
+_MOVE = (
+    sa.update(query)
+    .where(query.c.id == bindparam("of"), query.c.stage == Stage.QUEUED)
+    .values(model=bindparam("to"), modality=bindparam("as_modality"))
+)
+_BODY = sa.select(question.c.body).where(question.c.query == bindparam("of"))
 _RECLAIM = _BACK.where(query.c.ended_at.is_(None), query.c.epoch < bindparam("in_epoch"))
 _SETTLE = _ending(Stage.SETTLED, Stage.RUNNING)
 _FAIL = _ending(Stage.FAILED, Stage.QUEUED, Stage.RUNNING)
@@ -230,6 +236,18 @@ def requeue(conn: sa.Connection, id: str, attempt: int, epoch: int, now: float) 
     """Put a query whose attempt is over back on the line; false where that attempt does not run."""
     told = {"of": id, "of_attempt": attempt, "of_epoch": epoch}
     return bool(_forget_written(conn, _REQUEUE.rows(conn, told)))
+
+
+def move(conn: sa.Connection, id: str, model: str, modality: Modality) -> bool:
+    """Have a waiting query wait for another model; false where it does not wait."""
+    told = {"of": id, "to": model, "as_modality": modality}
+    return conn.execute(_MOVE, told).rowcount == 1
+
+
+def question_of(conn: sa.Connection, id: str) -> bytes:
+    """Return the encoded query that was asked."""
+    body: bytes = conn.execute(_BODY, {"of": id}).scalar_one()
+    return body
 
 
 def settle(

@@ -73,9 +73,15 @@ def test_the_queue_tells_how_long_a_new_query_waits() -> None:
         LaneInfo("a", 3, 1, 1, eta_seconds=42.0),
         LaneInfo("b"),
         LaneInfo("c", eta_seconds=0.0),
+        LaneInfo("d", eta_seconds=9.0, trouble="d fails just now"),
     )
     table = reports.lanes_table(RealmState(lanes, (), admission_open=False))
-    assert [row[-1] for row in table.rows] == ["42 s", "unknown", "not at all"]
+    assert [row[-1] for row in table.rows] == [
+        "42 s",
+        "unknown",
+        "not at all",
+        "9.0 s · d fails just now",
+    ]
     assert "paused" in table.note
 
 

@@ -34,7 +34,9 @@ def story_of(*events: QueryEvent) -> Story:
         (Queued(Q, 0), "next to start"),
         (Queued(Q, 1), "1 query before yours"),
         (Queued(Q, 3, 12.3), "3 queries before yours · about 12 s"),
+        (Queued(Q, 0, 9.0, "a", "a fails"), "next to start · about 9.0 s · a fails"),
         (Started(Q, 1), "…"),
+        (Started(Q, 1, "smollm2"), "…"),
         (Progress(Q, 1, 0.42, "denoising"), "42% denoising"),
         (Requeued(Q, 2, "its worker was lost"), "starting afresh: its worker was lost"),
         (
@@ -62,3 +64,12 @@ def test_the_text_grows_by_what_comes() -> None:
 def test_a_new_attempt_forgets_the_text_of_the_one_before() -> None:
     story = story_of(Chunk(Q, 1, 0, 4, "Bees"), Requeued(Q, 2), Chunk(Q, 2, 0, 5, "Honey"))
     assert story.text == "Honey"
+
+
+def test_a_model_that_answers_in_place_of_another_is_named() -> None:
+    story = story_of(Started(Q, 1, "smollm2"), Requeued(Q, 2, "smollm2 failed, so claude answers."))
+    assert story.note == "starting afresh: smollm2 failed, so claude answers."
+    story.hear(Started(Q, 2, "claude"))
+    assert story.note == "claude answers in place of smollm2"
+    story.hear(Settled(Q, 2, "claude", CHARGE, "stop", 3.2))
+    assert story.note.endswith("0.00123 credits · in place of smollm2")

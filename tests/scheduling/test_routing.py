@@ -8,11 +8,11 @@ from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.errors import BadInput, Forbidden, Malformed, NoModel, UnknownModel
 from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.query import Modality
+from mtor_kernel.scheduling.fit import check_role
 from mtor_kernel.scheduling.routing import (
     Catalogue,
     build_catalogue,
     candidates,
-    check_role,
     expand,
     name_for,
     names,
