@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from distributed import WorkerPlugin
 
+from dask_workers.room import BOUNDLESS, Room
 from dask_workers.tasks import RUNTIME, parse_key
 from mtor_kernel.protocol.backend import ModelSpec
 
@@ -53,10 +54,14 @@ class MtorWorker(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """Begin to serve."""
         from dask_workers.discovery import discover
+        from dask_workers.memory import detect
 
         sys.setswitchinterval(SWITCH_SECONDS)
         self._worker = worker
-        runtime = self._runtime = _adopt(worker)
+        budget = BOUNDLESS
+        if not hasattr(worker, RUNTIME):  # else nothing is awaited: the old plugin has let go
+            budget = await asyncio.to_thread(detect)  # a GPU's driver takes its time
+        runtime = self._runtime = _adopt(worker, budget)
         runtime.owner = self
         before = runtime.slots()
         specs = msgspec.json.decode(self.models, type=tuple[ModelSpec, ...])
@@ -86,9 +91,8 @@ class MtorWorker(WorkerPlugin):
                 self._runtime.attempts.cancel(*attempt)
 
 
-def _adopt(worker: Worker) -> Runtime:
+def _adopt(worker: Worker, budget: Room) -> Runtime:
     """Return the worker's runtime, making it at the first time."""
-    from dask_workers.memory import detect
     from dask_workers.runtime import Runtime
 
     runtime: Runtime | None = getattr(worker, RUNTIME, None)
@@ -98,7 +102,7 @@ def _adopt(worker: Worker) -> Runtime:
             address=worker.contact_address or "",
             threads=worker.state.nthreads,
             version=_version(),
-            budget=detect(),
+            budget=budget,
             offer=lambda slots: worker.loop.add_callback(worker.set_resources, **_resources(slots)),
         )
         setattr(worker, RUNTIME, runtime)

@@ -22,6 +22,7 @@ from contextlib import closing
 from typing import cast
 
 from dask_workers.child.frames import (
+    FROM_WORKER,
     Ask,
     Begin,
     Channel,
@@ -189,7 +190,7 @@ def main(descriptor: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the worker's to heed
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    channel: Channel[ToChild] = Channel(socket.socket(fileno=descriptor), ToChild)
+    channel: Channel[ToChild] = Channel(socket.socket(fileno=descriptor), FROM_WORKER)
     Desk(channel).run()
     # Threads that compute must not keep the process alive.
     os._exit(0)

@@ -97,13 +97,18 @@ ToChild = Begin | Ask | Stop | Kept
 ToWorker = Ready | Said | Ended | Want
 
 
+#: Each made once, by one thread: msgspec does not bear two that make the same.
+FROM_WORKER: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
+FROM_CHILD: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
+
+
 class Channel(Generic[T]):
     """One end of the socket pair. Any thread may send; one receives."""
 
-    def __init__(self, end: socket.socket, kind: object) -> None:
+    def __init__(self, end: socket.socket, decoder: msgspec.json.Decoder[T]) -> None:
         self._end = end
         self._sending = threading.Lock()
-        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
+        self._decoder = decoder
 
     def send(self, frame: _Frame, attached: bytes = b"") -> None:
         """Send a frame; :class:`OSError` when nobody is there any more."""

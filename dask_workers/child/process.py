@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from dask_workers.child.frames import Begin, Channel, ToChild, ToWorker
+from dask_workers.child.frames import FROM_CHILD, Begin, Channel, ToChild, ToWorker
 from mtor_kernel.protocol.backend import ModelSpec
 
 #: Where a program complains.
@@ -40,8 +40,12 @@ class Child:
         self._why = ""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = _starter.submit(_start, theirs).result()
-        self._channel: Channel[ToWorker] = Channel(ours, ToWorker)
+            try:
+                self._process = _starter.submit(_start, theirs).result()
+            except OSError:
+                ours.close()
+                raise
+        self._channel: Channel[ToWorker] = Channel(ours, FROM_CHILD)
         log.info("%s runs in process %d", spec.name, self._process.pid)
 
     def open(self, place: str, hear: Hear, ended: Ended) -> None:

@@ -47,5 +47,7 @@ def enter(name: str, data_dir: Path | str | None = None) -> Path | None:
     place = Path(data_dir or default_data_dir()) / FOLDER / f"{name}.toml"
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, "utf-8")
+        new = place.with_suffix(".new")
+        new.write_text(text, "utf-8")
+        new.replace(place)  # a realm may be reading the folder
     return place

@@ -75,13 +75,16 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 def _models(path: Path | None) -> Iterator[Finding]:
     from dask_workers.discovery import discover
+    from dask_workers.memory import Memory, detect
     from mtor_kernel.locate import data_dir
     from mtor_kernel.realm.catalogue import load_catalogue
 
+    memory = Memory(detect())
     for found in discover(load_catalogue(path, data_dir()).models):
         spec = found.spec
-        if found.missing:
-            yield Finding(Mark.NOTE, f"{spec.name} ({spec.modality}): {found.missing}")
+        why = found.missing or memory.refusal(spec)
+        if why:
+            yield Finding(Mark.NOTE, f"{spec.name} ({spec.modality}): {why}")
         else:
             yield Finding(Mark.WELL, f"{spec.name} ({spec.modality}) by {spec.backend}")
 

@@ -26,21 +26,31 @@ def with_pulled(catalogue: Catalogue, folder: Path, *, lead: bool) -> Catalogue:
         built-in catalogue, whose models are the last resort. An operator's aliases stay as they
         were written, and only those are added that it has not.
     """
-    models, aliases = list(catalogue.models), dict(catalogue.aliases)
-    for added in _read(folder):
-        taken = {spec.name for spec in models} | set(aliases)
-        models += [spec for spec in added.models if spec.name not in taken]
-        for alias, chain in added.aliases.items():
-            before = aliases.get(alias, ())
-            if lead or alias not in catalogue.aliases:
-                aliases[alias] = (*before, *(name for name in chain if name not in before))
-    if lead:
-        for alias, chain in catalogue.aliases.items():
-            aliases[alias] = (*(name for name in aliases[alias] if name not in chain), *chain)
+    whole = catalogue
+    for path, added in _read(folder):
+        try:
+            whole = _with(whole, added, catalogue, lead)
+        except RealmError as error:
+            log.warning("%s is left out: %s", path, error)
+    return whole
+
+
+def _with(whole: Catalogue, added: Catalogue, own: Catalogue, lead: bool) -> Catalogue:
+    """Return `whole` and what `added` adds; `own` is the catalogue without anything pulled."""
+    aliases = dict(whole.aliases)
+    taken = {*whole.by_name, *aliases}
+    models = [*whole.models, *(spec for spec in added.models if spec.name not in taken)]
+    for alias, chain in added.aliases.items():
+        if not lead and alias in own.aliases:
+            continue
+        written = own.aliases.get(alias, ())
+        pulled = [name for name in aliases.get(alias, ()) if name not in written]
+        pulled += [name for name in chain if name not in (*written, *pulled)]
+        aliases[alias] = (*pulled, *written)
     return build_catalogue(models, aliases)
 
 
-def _read(folder: Path) -> list[Catalogue]:
+def _read(folder: Path) -> list[tuple[Path, Catalogue]]:
     try:
         paths = sorted(folder.glob("*.toml"), key=lambda path: path.stat().st_mtime, reverse=True)
     except OSError:
@@ -48,7 +58,7 @@ def _read(folder: Path) -> list[Catalogue]:
     found = []
     for path in paths:
         try:
-            found.append(parse_catalogue(path.read_text("utf-8")))
+            found.append((path, parse_catalogue(path.read_text("utf-8"))))
         except (RealmError, OSError, UnicodeDecodeError) as error:
             log.warning("%s is left out: %s", path, error)
     return found

@@ -61,5 +61,17 @@ def test_a_broken_entry_is_left_out_and_named(
     assert "bad.toml" in caplog.text
 
 
+def test_an_entry_that_does_not_go_with_the_rest_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pulled(tmp_path, "good")
+    pulled(tmp_path, "odd", modality="image")
+    odd = tmp_path / "models.d" / "odd.toml"
+    odd.write_text(odd.read_text().replace('image = ["odd"]', 'chat = ["odd"]'))
+    assert "odd" not in load_catalogue(None, tmp_path).by_name
+    assert "good" in load_catalogue(None, tmp_path).by_name
+    assert "odd.toml" in caplog.text
+
+
 def test_without_a_pull_there_is_only_the_catalogue(tmp_path: Path) -> None:
     assert load_catalogue(None, tmp_path) == load_catalogue(None)
