@@ -93,6 +93,8 @@ class Printer:
         #: The display that is growing, and its whole text.
         self._growing = ""
         self._whole = ""
+        #: What is said of the cell's pictures, by their displays.
+        self._pictures: dict[str, str] = {}
         #: What stands on the terminal's last line while no word has come.
         self._waiting = ""
 
@@ -110,7 +112,11 @@ class Printer:
         match kind:
             case "display_data" | "update_display_data" | "execute_result":
                 name = content.get("transient", {}).get("display_id", "")
-                self._show(name, content["data"].get("text/plain", ""))
+                plain = content["data"].get("text/plain", "")
+                if name and (name in self._pictures or "image/png" in content["data"]):
+                    self._draw(name, plain)
+                else:
+                    self._show(name, plain)
             case "stream":
                 self._end_growth()
                 self._out.write(content["text"])
@@ -121,9 +127,20 @@ class Printer:
 
     def finish(self) -> None:
         """Print the rest of the cell's outputs."""
+        self._clear_wait()
+        for words in self._pictures.values():
+            self._out.write(f"[{words}]\n")
+        self._pictures.clear()
         self._end_growth()
         self._out.write("\n")
         self._out.flush()
+
+    def _draw(self, name: str, plain: str) -> None:
+        """Keep what is said of a picture until it is whole: a terminal shows none."""
+        self._pictures[name] = plain
+        if name == self._growing:
+            self._clear_wait()
+            self._growing = self._whole = ""
 
     def _show(self, name: str, plain: str) -> None:
         if not name or name != self._growing:

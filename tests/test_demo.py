@@ -42,6 +42,32 @@ def notebook_of(*cells: str) -> nbformat.NotebookNode:
     )
 
 
+def heard(*displays: tuple[str, dict[str, str]], out: io.StringIO) -> str:
+    """What a printer makes of some displays and their updates."""
+    printer = demo.Printer(out)
+    for name, data in displays:
+        printer.hear("display_data", {"data": data, "transient": {"display_id": name}})
+    printer.finish()
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_a_picture_that_sharpens_is_one_line(kind: type[io.StringIO]) -> None:
+    drawing = {"image/png": "…", "text/plain": "a picture on its way"}
+    shown = heard(
+        ("above", {"text/plain": "…"}),
+        ("above", drawing),
+        ("below", {"text/plain": "50% step 1 of 2"}),
+        ("above", drawing),
+        ("below", {"text/plain": "99% step 2 of 2"}),
+        ("above", {"image/png": "…", "text/plain": "a picture: a heart"}),
+        ("below", {"text/plain": "painter · 1 picture"}),
+        out=kind(),
+    )
+    lines = [line.rpartition("\x1b[K")[2] for line in shown.split("\n") if line]
+    assert lines == ["[a picture: a heart]", "painter · 1 picture"]
+
+
 @pytest.mark.slow
 def test_each_cell_is_followed_by_its_outputs(tmp_path: Path) -> None:
     out = io.StringIO()
