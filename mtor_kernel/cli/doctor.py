@@ -112,6 +112,30 @@ def _store() -> Iterator[Finding]:
         intact = connection.execute("PRAGMA quick_check").fetchone()[0]
     yield Finding(Mark.WELL if journal == "wal" else Mark.BAD, f"journal mode {journal}")
     yield Finding(Mark.WELL if intact == "ok" else Mark.BAD, f"quick check: {intact}")
+    yield from _books(database)
+
+
+def _books(database: Path) -> Iterator[Finding]:
+    """Add up the ledger and follow the chain of the audit log, without writing anything."""
+    import sqlalchemy as sa
+
+    from mtor_kernel.storage import audit, ledger
+
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    )
+    try:
+        with engine.connect() as connection:
+            for what, check in (("ledger", ledger.check), ("audit log", audit.verify)):
+                problems = check(connection)
+                for problem in problems:
+                    yield Finding(Mark.BAD, f"{what}: {problem}")
+                if not problems:
+                    yield Finding(Mark.WELL, f"the {what} is whole")
+    except sa.exc.SQLAlchemyError as error:
+        yield Finding(Mark.BAD, f"the books cannot be read: {getattr(error, 'orig', error)}")
+    finally:
+        engine.dispose()
 
 
 def _realm() -> Iterator[Finding]:

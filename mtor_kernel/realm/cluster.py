@@ -30,11 +30,17 @@ _SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    # Both look at the process so often that an idle worker is not idle.
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
     "DASK_DISTRIBUTED__DASHBOARD__LINK": "",
     "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "False",
     "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
 }
 _START_SECONDS = 30.0
+#: A worker that ends sooner than this after its start may do so again: the next one is late.
+STEADY_SECONDS = 60.0
+LONGEST_REST_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
 
 
@@ -58,6 +64,7 @@ class Cluster:
         self._threads = threads
         self._scheduler: asyncio.subprocess.Process | None = None
         self._children: list[asyncio.subprocess.Process] = []
+        self._watches: list[_Watch] = []
         self._keeper: asyncio.Task[None] | None = None
         #: Address of the scheduler, once it runs.
         self.address = ""
@@ -80,6 +87,7 @@ class Cluster:
         await self._start_scheduler()
         for number in range(self._workers):
             self._children.append(await self._start_worker(number))
+            self._watches.append(_Watch(time.monotonic()))
         self._keeper = asyncio.create_task(self._keep(moved), name="mtor-cluster")
 
     async def close(self) -> None:
@@ -92,7 +100,7 @@ class Cluster:
             await _end(self._scheduler)
 
     async def _keep(self, moved: Callable[[str], Awaitable[None]]) -> None:
-        """Start again what has ended, at most once a second."""
+        """Start again what has ended, after a while that grows where it goes on ending."""
         while True:
             await asyncio.sleep(1.0)
             try:
@@ -101,8 +109,10 @@ class Cluster:
                     await asyncio.gather(*(_end(child) for child in self._children))
                     await self._start_scheduler()
                     await moved(self.address)
-                for number, child in enumerate(self._children):
-                    if child.returncode is not None:
+                for number, (child, watch) in enumerate(
+                    zip(self._children, self._watches, strict=True)
+                ):
+                    if child.returncode is not None and watch.is_due(time.monotonic()):
                         log.warning(
                             "worker %d has ended (%s); starting another", number, child.returncode
                         )
@@ -156,6 +166,27 @@ class Cluster:
                 env=os.environ | _SETTINGS,
                 cwd=self._folder,
             )
+
+
+class _Watch:
+    """When a worker that has ended is started again: later each time that it ends soon."""
+
+    def __init__(self, now: float) -> None:
+        self._started_at = now
+        self._rest = 0.0
+        self._again_at: float | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether one that has ended is to be started; where this is true, it is."""
+        if self._again_at is None:
+            if now - self._started_at > STEADY_SECONDS:
+                self._rest = 0.0
+            self._again_at = now + self._rest
+        if now < self._again_at:
+            return False
+        self._rest = min(LONGEST_REST_SECONDS, max(1.0, self._rest * 2))
+        self._started_at, self._again_at = now, None
+        return True
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

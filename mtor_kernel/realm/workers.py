@@ -123,6 +123,8 @@ class Workers:
     def __init__(self, audience: Audience) -> None:
         self._audience = audience
         self._linked: dict[str, Worker] = {}
+        #: Names of workers that shall take nothing new, also when they were away meanwhile.
+        self._drained: set[str] = set()
         #: Until when a model is expected back whose worker has left, in monotonic seconds.
         self._missed_until: dict[str, float] = {}
 
@@ -134,8 +136,10 @@ class Workers:
         for model in worker.served:
             self._missed_until.pop(model, None)
         if former is not None:
-            worker.draining = former.draining
             self._adopt(former, worker)
+        if worker.name in self._drained:
+            worker.draining = True
+            send(Drain())
         log.info("worker %s linked, serving %s", worker.name, ", ".join(worker.served) or "nothing")
         self._audience.capacity_changed()
         return Link(self, worker, self._audience)
@@ -235,6 +239,7 @@ class Workers:
         """Have a worker take nothing new, or take work again."""
         worker = self.named(name)
         worker.draining = on
+        (self._drained.add if on else self._drained.discard)(name)
         worker.send(Drain(on))
         self._audience.capacity_changed()
 

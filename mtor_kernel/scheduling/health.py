@@ -125,7 +125,7 @@ class Breaker:
 
 
 class Score:
-    """How well it went of late, 0 to 1, and how long it took.
+    """How well it went of late, 0 to 1.
 
     Outcomes count for less as they age, and one good outcome is always assumed: without news the
     score goes back to 1.
@@ -133,32 +133,22 @@ class Score:
 
     def __init__(self, half_life_seconds: float = HALF_LIFE_SECONDS) -> None:
         self._half_life = half_life_seconds
-        self._good = self._all = self._timed = self._seconds = 0.0
+        self._good = self._all = 0.0
         self._at: float | None = None
 
-    def record(self, ok: bool | None, now: float, seconds: float | None = None) -> None:
-        """Take in an outcome (``None`` says nothing) and, where known, how long it took."""
+    def record(self, ok: bool | None, now: float) -> None:
+        """Take in an outcome; ``None`` says nothing."""
         if ok is None:
             return
         faded = self._faded(now)
         self._good = self._good * faded + ok
         self._all = self._all * faded + 1
-        self._timed *= faded
-        self._seconds *= faded
-        if seconds is not None:
-            self._timed += 1
-            self._seconds += seconds
         self._at = now if self._at is None else max(self._at, now)
 
     def value(self, now: float) -> float:
         """Return the score at `now`."""
         faded = self._faded(now)
         return (self._good * faded + 1) / (self._all * faded + 1)
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took of late, on average; ``None`` where nothing is known."""
-        return self._seconds / self._timed if self._timed else None
 
     def _faded(self, now: float) -> float:
         past = 0.0 if self._at is None else max(0.0, now - self._at)

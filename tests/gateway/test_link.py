@@ -134,6 +134,21 @@ async def test_orders_reach_the_worker(door: Door) -> None:
     await worker.leave()
 
 
+async def test_one_that_was_drained_is_drained_when_it_comes_back(door: Door) -> None:
+    worker = await link(door)
+    workers = door.small.realm.workers
+    workers.drain(worker.name, True)
+    workers.leave(workers.named(worker.name), "it was away for long")
+    again = Worker(door, await dial(door.ws + "link", LINK_TOKEN), worker.name)
+    await again.say(WorkerHello(worker.name))
+    assert decode(await again.connection.read_message() or "", LinkNGram) == Drain(True)  # type: ignore[arg-type]
+    assert again.info is not None
+    assert again.info.state == "draining"
+    workers.drain(worker.name, False)
+    assert again.info.state == "well"
+    await again.leave()
+
+
 async def test_an_order_to_one_that_is_gone_is_no_fault(door: Door) -> None:
     worker = await link(door)
     await worker.leave()

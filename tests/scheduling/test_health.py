@@ -155,13 +155,3 @@ def test_a_clock_that_stands_still_or_goes_back_does_no_harm() -> None:
     score.record(True, 10)
     score.record(False, 5)
     assert score.value(0) == pytest.approx(2 / 3)
-
-
-def test_the_time_it_takes_is_the_late_average() -> None:
-    score = Score(half_life_seconds=10)
-    assert score.seconds is None
-    score.record(True, 0, seconds=1)
-    score.record(True, 0, seconds=3)
-    assert score.seconds == 2
-    score.record(True, 100, seconds=8)
-    assert score.seconds == pytest.approx(8, abs=0.1)
