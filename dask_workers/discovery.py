@@ -12,6 +12,7 @@ import msgspec
 
 from dask_workers.child import IsolatedBackend
 from mtor_kernel.protocol.backend import Backend, ModelSpec
+from mtor_kernel.protocol.errors import RealmError
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,12 @@ class Found(NamedTuple):
 def discover(specs: Iterable[ModelSpec], data_dir: str | None = None) -> list[Found]:
     """Hold each model against this machine, without loading any.
 
+    An entry that stands for several models is followed by those that its backend finds.
+
     `data_dir` is given to the backends as the setting of that name, where a model's entry has none.
     """
     known = backend_names()
-    return [_look(spec, known, data_dir) for spec in specs]
+    return [found for spec in specs for found in _look_behind(_look(spec, known, data_dir))]
 
 
 def backend_names() -> dict[str, str]:
@@ -77,6 +80,26 @@ def _look(spec: ModelSpec, known: dict[str, str], data_dir: str | None) -> Found
     except Exception as error:
         log.exception("the backend %s could not be asked about %s", spec.backend, spec.name)
         return Found(spec, None, f"Its backend {spec.backend} failed ({type(error).__name__}).")
+
+
+def _look_behind(found: Found) -> list[Found]:
+    """Return also what stands behind an entry that stands for several models."""
+    spec, backend = found.spec, found.backend
+    if not spec.discover or found.missing or backend is None:
+        return [found]
+    variants = getattr(backend, "variants", None)
+    if variants is None:
+        return [Found(spec, None, f"The backend {spec.backend} finds no models by itself.")]
+    try:
+        several = [Found(one, type(backend)(one), "") for one in variants()]
+    except RealmError as error:
+        return [Found(spec, None, error.message)]
+    except Exception as error:
+        log.exception("the models behind %s could not be found", spec.name)
+        return [Found(spec, None, f"Its backend {spec.backend} failed ({type(error).__name__}).")]
+    names = ", ".join(one.spec.name for one in several[:5]) or "there is none just now"
+    stands = f"It stands for the models of a server: ask for one of them by its name ({names})."
+    return [Found(spec, None, stands), *several]
 
 
 def _load(place: str) -> type[Backend]:

@@ -45,9 +45,6 @@ class Settings(ServiceSettings, frozen=True, forbid_unknown_fields=True, kw_only
     #: How long the server keeps the model in memory after an answer, as Ollama writes it: "10m",
     #: "-1" for ever.
     keep_alive: str = "5m"
-    #: Stand for every model of the server that does the entry's modality: each is served as the
-    #: entry's name, a slash and its own.
-    discover: bool = False
 
 
 class OllamaBackend:
@@ -132,8 +129,8 @@ class OllamaBackend:
         name = f"{self._spec.name}/{model.lower().removesuffix(':latest')}"
         if not _NAME.fullmatch(name):
             return None
-        settings = {**self._spec.settings, "model": model, "discover": False}
-        return msgspec.structs.replace(self._spec, name=name, settings=settings)
+        settings = {**self._spec.settings, "model": model}
+        return msgspec.structs.replace(self._spec, name=name, discover=False, settings=settings)
 
     def _talk(self, query: Query, context: Context, call: Call) -> Said:
         chosen = options(query, self._spec)

@@ -56,6 +56,9 @@ class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     #: nothing worth counting, as of a model that answers elsewhere.
     memory_mb: Annotated[int, Meta(ge=0)] = 0
     vram_mb: Annotated[int, Meta(ge=0)] = 0
+    #: It stands for every model that its backend finds on the worker's side; each is served under
+    #: this name, a slash and its own, at this price.
+    discover: bool = False
     #: The backend's own settings: a file's path, a URL, the name of an environment variable.
     settings: dict[str, Any] = {}
 

@@ -160,7 +160,9 @@ class Intake(LoggingConfigurable):
     async def reclaim(self) -> None:
         """Put back on the line what an earlier run of the realm had under way."""
         now, epoch = time.time(), self._store.epoch
-        for row in await self._store.write(lambda db: queries.reclaim(db, epoch, now)):
+        rows = await self._store.write(lambda db: queries.reclaim(db, epoch, now))
+        self._lanes.learn({row.model for row in rows})
+        for row in rows:
             if row.model in self._lanes:
                 self._enlist(self._place(row, now))
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +16,7 @@ from mtor_kernel.protocol.views import LaneInfo, ModelInfo, QueryInfo
 from mtor_kernel.realm.attempts import Attempt
 from mtor_kernel.realm.streams import Stream
 from mtor_kernel.realm.workers import Workers
+from mtor_kernel.scheduling.discovered import with_discovered
 from mtor_kernel.scheduling.estimate import Estimator
 from mtor_kernel.scheduling.fairqueue import FairQueue, Ticket
 from mtor_kernel.scheduling.health import Breaker, Score
@@ -57,6 +58,8 @@ class Lane:
         self.attempts: set[Attempt] = set()
         #: Since when its model is not in the catalogue any more, in monotonic seconds.
         self.retired_at: float | None = None
+        #: Whether no entry names its model: workers found it behind one that stands for several.
+        self.discovered = False
         #: Since when it could have started something and has not; ``None``: it cannot, or has.
         self.behind_since: float | None = None
         #: Since when no worker has slots for it; ``None`` while one has.
@@ -120,17 +123,29 @@ class Lanes:
             A model has another modality than before, and queries are under way for it.
         """
         self._check_modalities(catalogue)
+        self._written = catalogue
+        self._discovers = any(spec.discover for spec in catalogue.models)
+        busy = {place.lane.model for place in self.places.values()}
+        catalogue = with_discovered(catalogue, self._workers.models() | busy)
         self.catalogue = catalogue
         for spec in catalogue.models:
-            if spec.name in self._lanes:
-                self._lanes[spec.name].spec = spec
-            else:
-                self._open(spec)
+            self._open(spec)
         for lane in self:
-            if lane.model in catalogue.by_name:
-                lane.retired_at = None
-            elif lane.retired_at is None:
+            if lane.model not in catalogue.by_name and lane.retired_at is None:
                 lane.retired_at = time.monotonic()
+
+    def learn(self, names: Iterable[str] | None = None) -> None:
+        """Open lanes for models that an entry stands for: those that workers have found, or these.
+
+        Cheap where no entry stands for others.
+        """
+        if not self._discovers:
+            return
+        known = len(self.catalogue.models)
+        found = self._workers.models() if names is None else names
+        self.catalogue = with_discovered(self.catalogue, found)
+        for spec in self.catalogue.models[known:]:
+            self._open(spec)
 
     def end_retired(self, now: float) -> bool:
         """End the lanes whose model was taken out and that are empty; tell whether there were any.
@@ -151,8 +166,8 @@ class Lanes:
     @property
     def specs(self) -> tuple[ModelSpec, ...]:
         """The models that workers shall serve: the catalogue's, and those of lanes that end."""
-        ending = (lane.spec for lane in self if lane.retired_at is not None)
-        return (*self.catalogue.models, *ending)
+        ending = (lane.spec for lane in self if lane.retired_at is not None and not lane.discovered)
+        return (*self._written.models, *ending)
 
     def _check_modalities(self, catalogue: Catalogue) -> None:
         busy = {place.lane.model: place.lane.spec for place in self.places.values()}
@@ -165,9 +180,13 @@ class Lanes:
                 )
 
     def _open(self, spec: ModelSpec) -> None:
-        self._lanes[spec.name] = Lane(spec)
-        for user in self._blocked:
-            self._lanes[spec.name].queue.block(user)
+        lane = self._lanes.get(spec.name)
+        if lane is None:
+            lane = self._lanes[spec.name] = Lane(spec)
+            for user in self._blocked:
+                lane.queue.block(user)
+        lane.spec, lane.retired_at = spec, None
+        lane.discovered = spec.name not in self._written.by_name
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -206,6 +225,8 @@ class Lanes:
         RealmError
             None of its models takes the query.
         """
+        if name not in self.catalogue.by_name:
+            self.learn()
         chain = candidates(self.catalogue, name, check)
         spec = next((spec for spec in chain if self.is_well(spec.name)), None)
         # None is well: rather one that may be so again than one that nobody can ever serve.
@@ -292,6 +313,7 @@ class Lanes:
 
     def models(self) -> list[ModelInfo]:
         """Return every name one may ask for: the models, then the aliases and chains."""
+        self.learn()
         models = [
             ModelInfo(
                 spec.name,

@@ -190,6 +190,10 @@ class Workers:
             if (served := worker.served.get(model)) is not None
         )
 
+    def models(self) -> set[str]:
+        """Return the names of all that any worker serves, or could but for a reason."""
+        return {model for worker in self._linked.values() for model in worker.served}
+
     def trouble(self, model: str) -> str:
         """Return why nobody serves `model`, in a worker's words."""
         for worker in self._linked.values():

@@ -123,6 +123,17 @@ def names(catalogue: Catalogue) -> tuple[str, ...]:
     return (*catalogue.aliases, *catalogue.by_name)
 
 
+def entry_of(catalogue: Catalogue, name: str) -> ModelSpec | None:
+    """Return the entry that stands for a discovered model of this name, if there is one."""
+    head = name
+    while "/" in head:
+        head = head.rpartition("/")[0]
+        spec = catalogue.by_name.get(head)
+        if spec is not None and spec.discover:
+            return spec
+    return None
+
+
 def expand(catalogue: Catalogue, name: str) -> tuple[ModelSpec, ...]:
     """Return the models that `name` stands for, best first, each once; empty for an unknown one."""
     found = {leaf: catalogue.by_name[leaf] for leaf in _leaves(catalogue, name)}
@@ -206,7 +217,7 @@ def _leaves(catalogue: Catalogue, name: str) -> Iterator[str]:
 def _check_chain(catalogue: Catalogue, alias: str, targets: tuple[str, ...]) -> None:
     known = names(catalogue)
     for target in targets:
-        if target not in known:
+        if target not in known and entry_of(catalogue, target) is None:
             raise BadInput(
                 f"In the catalogue the alias {alias!r} names {target!r}, which is neither a model "
                 f"nor an alias: add it or take it out.{_did_you_mean(target, known)}",

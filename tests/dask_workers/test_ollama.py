@@ -27,13 +27,20 @@ def service() -> Iterator[OllamaService]:
         yield service
 
 
-def entry(service: OllamaService, modality: Modality = Modality.CHAT, **settings: Any) -> ModelSpec:
+def entry(
+    service: OllamaService,
+    modality: Modality = Modality.CHAT,
+    *,
+    discover: bool = False,
+    **settings: Any,
+) -> ModelSpec:
     return ModelSpec(
         "ollama",
         modality,
         "ollama",
         RateCard(output_token_micro=5),
         context_tokens=8192,
+        discover=discover,
         settings={"url": service.url, **settings},
     )
 
