@@ -134,7 +134,14 @@ def _frames(container: Any) -> Iterator[Any]:
     """Yield what the packets hold; a damaged one is left out."""
     from av import FFmpegError
 
-    for packet in container.demux(container.streams.audio[0]):
+    packets = container.demux(container.streams.audio[0])
+    while True:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, IndexError):  # damaged for good; the latter is PyAV's own stumble
+            return
+        if packet is None:
+            return
         try:
             yield from packet.decode()
         except FFmpegError:

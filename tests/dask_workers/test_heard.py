@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def test_a_damaged_middle_costs_no_more_than_itself() -> None:
     middle = len(whole) // 2
     whole[middle : middle + 400] = b"\x55" * 400
     assert heard(bytes(whole)) > 8
+
+
+def test_whatever_is_damaged_is_heard_in_part_or_refused_in_a_sentence() -> None:
+    draw = random.Random(1)
+    whole = [
+        encoded(tone(1, rate), rate, form, codec)
+        for form, codec, rate in [
+            ("wav", "pcm_s16le", 16_000),
+            ("mp4", "aac", 44_100),
+            ("mpegts", "mp2", 44_100),
+            ("webm", "libopus", 48_000),
+        ]
+    ]
+    refused = 0
+    for _ in range(200):
+        content = bytearray(draw.choice(whole))
+        for _ in range(draw.choice((3, 20, 200))):
+            content[draw.randrange(len(content))] = draw.randrange(256)
+        try:
+            heard(bytes(content))
+        except BadInput:
+            refused += 1
+    assert 0 < refused < 200
 
 
 def test_a_file_that_breaks_off_is_heard_as_far_as_it_goes() -> None:
