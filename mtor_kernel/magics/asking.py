@@ -9,12 +9,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from mtor_kernel.client import Realm, Reply, RunningQuery
+from mtor_kernel.client import Realm, Reply, RunningQuery, as_media
+from mtor_kernel.client.media import Kind
 from mtor_kernel.magics.bundle import bundle, reply_bundle
 from mtor_kernel.magics.display import Display
 from mtor_kernel.magics.failure import explained
@@ -28,6 +29,7 @@ SLICE_SECONDS = 0.2
 #: How long an interrupted question waits to hear what it cost, in seconds.
 CONFIRM_SECONDS = 0.8
 
+NOT_ASKED = "not asked · nothing charged"
 _CANCELLING = "cancelling · %mtor history will tell what it cost"
 _LOST = "broken off · %mtor history will tell what came of it"
 
@@ -73,7 +75,7 @@ def _follow(asked: Asked, story: Story, display: Display) -> Reply:
         raise
     except RealmError:
         if story.end is None:
-            story.note = _LOST if asked.admitted else "not asked · nothing charged"
+            story.note = _LOST if asked.admitted else NOT_ASKED
         raise
 
 
@@ -87,6 +89,27 @@ def _take_back(asked: Asked, story: Story) -> None:
             news = asked.next(left)
             if news is not None and not isinstance(news, Reply):
                 story.hear(news)
+
+
+def prepare(
+    realm: Realm, prompt: str, model: str, attach: Sequence[Any], kind: Kind | None, **how: Any
+) -> Query:
+    """Return the query for a prompt, with what it brings along sent to the realm.
+
+    Raises
+    ------
+    RealmError
+        Something of it cannot be sent, or be asked; says why and what to do.
+    KeyboardInterrupt
+        The cell was interrupted; nothing was asked.
+    """
+    # Made outside: drawing a figure is the notebook's own business, and interrupted as that.
+    made = [as_media(value, kind) for value in attach]
+    try:
+        with interruptible():
+            return realm.prepare(prompt, model, attach=made, **how)
+    except KeyboardInterrupt as error:
+        raise explained(error, NOT_ASKED) from None
 
 
 class Asked:

@@ -12,10 +12,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.display import display
 
-from mtor_kernel.client import Realm, Reply, as_media
+from mtor_kernel.client import Realm, Reply
 from mtor_kernel.magics import reports
 from mtor_kernel.magics.arguments import HELP, Ask, Look, parse
-from mtor_kernel.magics.asking import ask, interruptible
+from mtor_kernel.magics.asking import ask, prepare
 from mtor_kernel.magics.bundle import reply_bundle
 from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.conversations import Conversations
@@ -112,9 +112,7 @@ class MtorMagics(Magics):
     def _query_with(self, pictures: list[Any], asked: Ask, prompt: str, system: str) -> Query:
         """Return the query for a prompt that names pictures, of a model that sees."""
         model = VISION if asked.model == CHAT else asked.model
-        made = [as_media(picture, "image") for picture in pictures]
-        with interruptible():
-            return self.realm.prepare(prompt, model, system=system, attach=made, **asked.options)
+        return prepare(self.realm, prompt, model, pictures, "image", system=system, **asked.options)
 
     def _make(self, asked: Make) -> None:
         display = partial(self._display, asked.stream)

@@ -14,7 +14,7 @@ from mtor_kernel.client.media import Kind
 from mtor_kernel.client.modalities import WHAT_IS_IT, api_query, value_of
 from mtor_kernel.client.received import picture_of, sound_of
 from mtor_kernel.magics import filling
-from mtor_kernel.magics.asking import ask, interruptible
+from mtor_kernel.magics.asking import ask, prepare
 from mtor_kernel.magics.bundle import (
     ANSWER_MIME,
     answer_of,
@@ -157,10 +157,7 @@ class Maker:
         return value_of(ask(self._realm, query, self._display(), _api_bundle))
 
     def _query(self, asked: Make, prompt: str, attach: list[Any], kind: Kind | None) -> Query:
-        """Return the query; what it brings along is at the realm then."""
-        made = [as_media(value, kind) for value in attach]
-        with interruptible():
-            return self._realm.prepare(prompt, asked.model, attach=made, **asked.options)
+        return prepare(self._realm, prompt, asked.model, attach, kind, **asked.options)
 
     def _subject(self, subject: str, kind: Kind) -> list[Any]:
         """Return what a file or a variable holds: one, or several where that is a list."""
