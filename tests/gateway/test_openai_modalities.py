@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,14 +14,17 @@ import httpx
 import openai
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openai import AsyncOpenAI
 from PIL import Image
 
 from mtor_kernel.gateway.shared import Limits
 from mtor_kernel.protocol.media import Wav
-from tests.gateway.helpers import ANN, BAD, BOB, FUNDS, GUEST, SOON, Door, open_door
+from mtor_kernel.protocol.quota import Quotas
+from tests.gateway.helpers import ANN, BAD, BOB, CARL, FUNDS, GUEST, SOON, Door, open_door
 from tests.modalities import MODALITIES, picture, seconds_of, sound
-from tests.realms import LINK_TOKEN, small_realm
+from tests.realms import LINK_TOKEN, OWNER, small_realm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,9 +50,9 @@ def client(door: Door, token: str = ANN) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=door.url + "v1", api_key=token, max_retries=0)
 
 
-async def stages(door: Door) -> list[str]:
-    """The stages of all queries so far, once all have ended."""
-    async with door.http() as http, asyncio.timeout(SOON):
+async def stages(door: Door, token: str = ANN) -> list[str]:
+    """The stages of all queries of a person so far, once all have ended."""
+    async with door.http(token) as http, asyncio.timeout(SOON):
         while True:
             items = (await http.get("api/queries", params={"limit": 200})).json().get("items", [])
             found = [item["stage"] for item in items]
@@ -473,6 +477,46 @@ async def test_one_failure_cancels_the_others(ai: AsyncOpenAI, door: Door) -> No
     with pytest.raises(openai.InternalServerError):
         await ai.images.generate(prompt="a", model="broken-painter", n=4)
     assert set((await stages(door))[:4]) <= {"failed", "cancelled"}
+
+
+async def test_what_cannot_be_admitted_whole_is_taken_back(door: Door) -> None:
+    sysop = door.small.realm.sysop
+    async with door.http(CARL) as http:
+        await http.get("api/me")
+    await sysop.quota(OWNER, "carl", Quotas(queries_per_minute=2))
+    try:
+        async with client(door, CARL) as ai:
+            with pytest.raises(openai.RateLimitError):
+                await ai.images.generate(prompt="a", model="stuck-painter", n=3)
+    finally:
+        await sysop.quota(OWNER, "carl", None)
+    assert await stages(door, CARL) == ["cancelled"] * 2
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=6,
+)
+_FIELDS = st.sampled_from(
+    ["model", "input", "prompt", "n", "size", "seed", "steps", "voice", "speed", "encoding_format"]
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    path=st.sampled_from([path for path, how in REQUESTS if "json" in how]),
+    fields=st.dictionaries(_FIELDS, _VALUES, max_size=4),
+)
+async def test_no_request_whatever_breaks_the_realm(
+    door: Door, path: str, fields: dict[str, Any]
+) -> None:
+    whole = next(how["json"] for known, how in REQUESTS if known == path)
+    body = json.dumps(whole | fields).encode("utf-8", "surrogatepass")
+    async with door.http() as http:
+        answer = await http.post(f"v1/{path}", content=body)
+    assert answer.status_code < 500, (body, answer.text)
 
 
 async def test_a_key_sent_again_joins_the_first_queries(door: Door) -> None:
