@@ -67,7 +67,7 @@ class Memory:
     """Gives out the room of one worker. Safe to use from any thread.
 
     * A model in use is never unloaded, and one that has just come stays for a while.
-    * Who waits for room waits in line; a small model does not pass a large one by.
+    * Who waits for room waits in line. Where there is room already, one comes in all the same.
     * Who has waited long gets its turn: those in its way take nobody new until it has.
 
     Parameters
@@ -177,11 +177,11 @@ class Memory:
         return True
 
     def _advance(self, seat: Seat, began: float) -> float | None:
-        """Do what can be done for the first in line.
+        """Do what can be done for one in line: others leave for the first only.
 
         Return for how many seconds to wait for something to change; ``None``: look again at once.
         """
-        if seat.stay is not Stay.OUT or self._line[0] is not seat:
+        if seat.stay is not Stay.OUT:
             return float("inf")
         now = self._clock()
         plan = make_room(
@@ -193,6 +193,8 @@ class Memory:
             residency=self.residency,
             patience=self.patience,
         )
+        if plan.leave != () and self._line[0] is not seat:
+            return float("inf")
         if plan.leave is None:
             for other in plan.drain:
                 other.draining = True

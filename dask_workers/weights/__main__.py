@@ -1,5 +1,6 @@
 """``python -m dask_workers.weights NAME FOLDER``: a pull that a program starts and watches.
 
+The weights go where workers look for them, and the model's entry into the `FOLDER` of a realm.
 Each line that it prints is JSON: ``{"here": bytes, "size": bytes, "note": …}``; a last one with
 ``error`` says why it failed. It ends when its standard input does: with whoever started it.
 """
@@ -62,7 +63,7 @@ def main(name: str, folder: str) -> int:
     threading.Thread(target=_watch, daemon=True).start()
     try:
         teller = _Teller(name)
-        pull(name, folder, teller.say, teller.measure)
+        pull(name, None, teller.say, teller.measure)
         enter(name, folder)
     except WeightsError as error:
         _out({"error": str(error)})

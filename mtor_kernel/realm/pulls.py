@@ -1,7 +1,8 @@
 """Pulls that the sysop asked for: each a child process that fetches the weights of one model.
 
-The child is the workers' code, so that the realm itself never opens a connection to anywhere. It
-fetches into the realm's own data directory, which workers on this machine share.
+The child is the workers' code, so that the realm itself never opens a connection to anywhere. The
+weights go where the workers of this machine look, into ``MTOR_DATA`` or the user's own data
+directory; the model's entry goes into the realm's.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Pulls:
     Parameters
     ----------
     folder
-        The data directory.
+        The realm's data directory.
     reload
         Called after a pull that succeeded: serves the model.
     """

@@ -191,6 +191,22 @@ def test_who_has_waited_long_is_not_kept_out_by_a_stream_of_others(
     assert crowd.inside() == {"one"}
 
 
+def test_where_there_is_room_nobody_waits_behind_one_that_waits(
+    crowd: Crowd, over: Callable[[], threading.Event]
+) -> None:
+    one, two, small = crowd.model("one"), crowd.model("two"), crowd.model("small", 30)
+    done = over()
+    assert crowd.use(one, done).began.wait(LIMIT)
+    waiting = crowd.use(two, done)
+    assert waiting.waits.wait(LIMIT)
+    with small.in_use():
+        assert crowd.inside() == {"one", "small"}
+    assert not waiting.began.is_set()
+    crowd.clock.now += 60
+    done.set()
+    assert waiting.began.wait(LIMIT)
+
+
 def test_both_fit_where_there_is_room(crowd: Crowd) -> None:
     small, large = crowd.model("small", 40), crowd.model("large", 60)
     with small.in_use(), large.in_use():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from dask_workers.weights import BUNDLES, enter, pull
 from mtor_kernel.client import RealmClient
 from mtor_kernel.protocol.errors import NotFound
 from tests.dask_workers.weights.hub_double import HubDouble, Trouble
@@ -21,9 +24,9 @@ async def ended(realm: RealmClient, name: str) -> dict[str, object]:
     """Wait for the end of a pull."""
     async with asyncio.timeout(30):
         while True:
-            (pull,) = [one for one in await realm.sysop("pulls") if one["model"] == name]
-            if pull.get("state", "running") != "running":
-                return dict(pull)
+            (found,) = [one for one in await realm.sysop("pulls") if one["model"] == name]
+            if found.get("state", "running") != "running":
+                return dict(found)
             await asyncio.sleep(0.05)
 
 
@@ -36,11 +39,12 @@ async def test_a_pull_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.Mo
     )
     with HubDouble(b"no weights", path=path).running() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
         async with small_realm(tmp_path) as small, small.client() as realm:
             await realm.sysop("pull", model=NAME)
-            pull = await ended(realm, NAME)
-            assert pull["state"] == "failed"
-            assert "10 bytes" in str(pull["error"])
+            found = await ended(realm, NAME)
+            assert found["state"] == "failed"
+            assert "10 bytes" in str(found["error"])
             assert NAME not in [model.name for model in await realm.models()]
 
 
@@ -50,6 +54,7 @@ async def test_a_pull_is_stopped_with_what_is_here_kept(
 ) -> None:
     with HubDouble(b"x", troubles=[Trouble(status=503)] * 9).running() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
         async with small_realm(tmp_path) as small, small.client() as realm:
             await realm.sysop("pull", model=NAME)
             async with asyncio.timeout(30):
@@ -62,12 +67,13 @@ async def test_a_pull_is_stopped_with_what_is_here_kept(
 
 
 @pytest.mark.slow
-async def test_a_model_that_is_whole_already_is_served_at_once(tmp_path: Path) -> None:
-    from dask_workers.weights import BUNDLES
-
+async def test_a_model_that_is_whole_already_is_served_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = BUNDLES[NAME].files[0]
+    monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
     async with small_realm(tmp_path) as small, small.client() as realm:
-        place = Path(small.realm.data_dir) / "models" / NAME / known.name
+        place = tmp_path / "weights" / "models" / NAME / known.name
         place.parent.mkdir(parents=True)
         with place.open("wb") as file:
             file.truncate(known.size_bytes)
@@ -83,3 +89,42 @@ async def test_a_name_that_is_not_in_the_list_is_answered_with_those_that_are(
     async with small_realm(tmp_path) as small, small.client() as realm:
         await realm.sysop("pull", model="gpt9")
         assert "qwen2.5-1.5b" in str((await ended(realm, "gpt9"))["error"])
+
+
+@pytest.mark.slow
+async def test_a_pulled_model_answers_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real model, under another one's name: none of the list is to be had in a test."""
+    real = pull("smollm2") / BUNDLES["smollm2"].files[0].name
+    with HubDouble(real.read_bytes()).running() as hub:
+        monkeypatch.setitem(BUNDLES, NAME, BUNDLES[NAME]._replace(files=(hub.file,)))
+        monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
+        async with small_realm(tmp_path) as small, small.client() as realm:
+            await asyncio.to_thread(pull, NAME, None, mirror=hub.url)
+            enter(NAME, small.realm.data_dir)
+            await realm.sysop("reload")
+            answer = await realm.ask("Name the capital city of France.", NAME, temperature=0.0)
+            assert "Paris" in answer.text
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+async def test_a_pull_does_not_outlive_who_asked_for_it(tmp_path: Path) -> None:
+    with HubDouble(b"x", troubles=[Trouble(status=503)] * 99).running() as hub:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "dask_workers.weights",
+            NAME,
+            str(tmp_path),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "HF_ENDPOINT": hub.url, "MTOR_DATA": str(tmp_path)},
+        )
+        async with asyncio.timeout(30):
+            while not hub.asked:
+                await asyncio.sleep(0.05)
+            assert child.stdin is not None
+            child.stdin.close()
+            assert await child.wait() == 1
