@@ -1,9 +1,7 @@
 // The camera, while it is wanted. Nothing is asked of the browser before somebody presses a button.
+import { mediaDevices, release, troubleOf, type DeviceTrouble } from '../common/devices';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
-
-/** Why there is no picture from a camera, in the browser's own words. */
-export type CameraTrouble = '' | 'insecure' | 'denied' | 'absent' | 'busy';
 
 export class Camera implements IDisposable {
   /** What it sees; `null` while it is off. */
@@ -11,7 +9,7 @@ export class Camera implements IDisposable {
     return this._stream;
   }
 
-  get trouble(): CameraTrouble {
+  get trouble(): DeviceTrouble {
     return this._trouble;
   }
 
@@ -36,8 +34,7 @@ export class Camera implements IDisposable {
   /** Switch it on, or to another one. Never throws: `trouble` says what is wrong. */
   async start(deviceId = ''): Promise<void> {
     this.stop();
-    // On a plain http page of another machine browsers have no devices at all.
-    const media = navigator.mediaDevices as MediaDevices | undefined;
+    const media = mediaDevices();
     if (media === undefined) {
       this._fail('insecure');
       return;
@@ -75,13 +72,13 @@ export class Camera implements IDisposable {
     Signal.clearData(this);
   }
 
-  private _fail(trouble: CameraTrouble): void {
+  private _fail(trouble: DeviceTrouble): void {
     this._trouble = trouble;
     this._changed.emit();
   }
 
   private _stream: MediaStream | null = null;
-  private _trouble: CameraTrouble = '';
+  private _trouble: DeviceTrouble = '';
   private _devices: MediaDeviceInfo[] = [];
   private _asked = 0;
   private _changed = new Signal<this, void>(this);
@@ -101,22 +98,4 @@ export function frame(video: HTMLVideoElement): Promise<Blob> {
       0.92
     );
   });
-}
-
-function release(stream: MediaStream): void {
-  for (const track of stream.getTracks()) {
-    track.stop();
-  }
-}
-
-function troubleOf(error: DOMException): CameraTrouble {
-  switch (error.name) {
-    case 'NotAllowedError':
-    case 'SecurityError':
-      return 'denied';
-    case 'NotReadableError':
-      return 'busy';
-    default:
-      return 'absent';
-  }
 }

@@ -2,11 +2,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useEffect, useRef, useState } from 'react';
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { DeviceTrouble } from '../common/devices';
 import { useSignals } from '../common/hooks';
 import { Answer } from '../talk/answer';
 import { stageOf } from '../talk/talk';
 import type { IRealm, IRunning } from '../tokens';
-import { frame, type Camera, type CameraTrouble } from './camera';
+import { frame, type Camera } from './camera';
 
 export interface ILookProps {
   realm: IRealm;
@@ -192,7 +193,7 @@ function Picture(props: { content: Blob; alt: string }): JSX.Element {
   return url ? <img className="jp-mtor-picture" src={url} alt={props.alt} /> : <></>;
 }
 
-function words(trouble: CameraTrouble, trans: TranslationBundle): string {
+function words(trouble: DeviceTrouble, trans: TranslationBundle): string {
   switch (trouble) {
     case 'insecure':
       return trans.__(

@@ -13,6 +13,7 @@ import { SysopTab } from '../sysop/sysop';
 import type { Conversation } from '../talk/conversation';
 import { Talk } from '../talk/talk';
 import type { IRealm } from '../tokens';
+import type { Assistant } from '../voice/assistant';
 import { Workers } from '../workers/workers';
 import type { ITab } from './panel';
 
@@ -23,6 +24,7 @@ export interface ITabParts {
   conversation: Conversation;
   drawings: Drawings;
   camera: Camera;
+  assistant: Assistant | null;
   notebook: INotebookSide | null;
   trans: TranslationBundle;
 }

@@ -9,6 +9,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Camera } from '../camera/camera';
@@ -20,6 +21,9 @@ import { RealmPanel } from '../panel/panel';
 import { makeTabs } from '../panel/tabs';
 import { Conversation, type IKept } from '../talk/conversation';
 import { IRealm } from '../tokens';
+import { Assistant, type IVoiceSettings } from '../voice/assistant';
+import { Microphone } from '../voice/microphone';
+import { Speaker } from '../voice/speaker';
 
 const KEPT = 'mtor-realm:conversation';
 
@@ -29,7 +33,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IRealm, IRenderMimeRegistry],
   optional: [
-    ITranslator, ILabShell, ILayoutRestorer, INotebookTracker, IStateDB, ICommandPalette, ILauncher
+    ITranslator, ILabShell, ILayoutRestorer, INotebookTracker, IStateDB, ICommandPalette,
+    ILauncher, ISettingRegistry
   ], // prettier-ignore
   activate: (
     app: JupyterFrontEnd,
@@ -41,16 +46,20 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     tracker: INotebookTracker | null,
     state: IStateDB | null,
     palette: ICommandPalette | null,
-    launcher: ILauncher | null
+    launcher: ILauncher | null,
+    settings: ISettingRegistry | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('mtor_realm');
     const conversation = new Conversation(realm);
+    const drawings = new Drawings(realm);
+    const assistant = new Assistant(realm, conversation, new Microphone(), new Speaker(realm));
     const tabs = makeTabs({
       realm,
       registry: answerRegistry(rendermime),
       conversation,
-      drawings: new Drawings(realm),
+      drawings,
       camera: new Camera(),
+      assistant,
       notebook: tracker && new NotebookSide(tracker),
       trans
     });
@@ -60,8 +69,33 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     if (state) {
       void keep(state, conversation);
     }
+    if (settings) {
+      void followSettings(settings, assistant);
+    }
+    assistant.ordered.connect((_, { order, rest }) => {
+      if (order === 'imagine' && rest) {
+        drawings.draw(rest);
+      }
+      panel.open = order === 'help' ? 'talk' : order;
+      if (order === 'help') {
+        assistant.speaker.say(
+          trans.__('Say computer, then a question. Or: look, imagine, stop, repeat, goodbye.')
+        );
+      }
+    });
 
+    app.commands.addCommand('mtor-realm:push-to-talk', {
+      label: trans.__('MTOR: Begin or end to speak'),
+      icon: realmIcon,
+      execute: () => (assistant.state === 'recording' ? assistant.letGo() : assistant.press())
+    });
+    app.commands.addCommand('mtor-realm:hush', {
+      label: trans.__('MTOR: Silence'),
+      execute: () => assistant.hush()
+    });
     const category = trans.__('MTOR');
+    palette?.addItem({ command: 'mtor-realm:push-to-talk', category });
+    palette?.addItem({ command: 'mtor-realm:hush', category });
     for (const tab of tabs) {
       const command = `mtor-realm:open-${tab.id}`;
       app.commands.addCommand(command, {
@@ -97,4 +131,14 @@ async function keep(state: IStateDB, conversation: Conversation): Promise<void> 
   conversation.changed.connect(() => {
     void state.save(KEPT, JSON.parse(JSON.stringify(conversation.keep())));
   });
+}
+
+/** Have the assistant be as the settings say, also when they change. */
+async function followSettings(registry: ISettingRegistry, assistant: Assistant): Promise<void> {
+  const settings = await registry.load(panelPlugin.id);
+  const take = (): void => {
+    assistant.settings = settings.composite as unknown as IVoiceSettings;
+  };
+  settings.changed.connect(take);
+  take();
 }

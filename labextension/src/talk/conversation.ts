@@ -52,6 +52,23 @@ export class Conversation implements IDisposable {
     this._changed.emit();
   }
 
+  /** What is being written, or was heard, and not sent yet. */
+  get prompt(): string {
+    return this._prompt;
+  }
+
+  set prompt(words: string) {
+    if (words !== this._prompt) {
+      this._prompt = words;
+      this._written.emit(words);
+    }
+  }
+
+  /** Emitted when the prompt is another. */
+  get written(): ISignal<this, string> {
+    return this._written;
+  }
+
   /** The answer under way; `null` where there is none. */
   get running(): IRunning | null {
     const last = this._turns[this._turns.length - 1];
@@ -190,6 +207,8 @@ export class Conversation implements IDisposable {
   private _turns: ITurn[] = [];
   private _attachments: IAttachment[] = [];
   private _model = 'chat';
+  private _prompt = '';
+  private _written = new Signal<this, string>(this);
   private _changed = new Signal<this, void>(this);
   private _asked = new Signal<this, IRunning>(this);
   private _isDisposed = false;

@@ -10,12 +10,14 @@ import {
   runIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
-import React, { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import React, { useCallback, useEffect, useLayoutEffect, useReducer, useRef, useState } from 'react';
 import { IconButton } from '../common/button';
 import { credits, span } from '../common/figures';
 import { useSignals } from '../common/hooks';
 import type { ModelInfo } from '../protocol';
 import type { IQuote, IRealm, IRunning } from '../tokens';
+import type { Assistant } from '../voice/assistant';
+import { VoiceBar } from '../voice/bar';
 import { Answer } from './answer';
 import { codeOf } from './code';
 import type { Conversation, ITurn } from './conversation';
@@ -27,6 +29,7 @@ export interface ITalkProps {
   registry: RenderMimeRegistry;
   conversation: Conversation;
   notebook: INotebookSide | null;
+  assistant: Assistant | null;
   trans: TranslationBundle;
 }
 
@@ -179,9 +182,17 @@ export function stageOf(running: IRunning, trans: TranslationBundle): string {
 
 function Composer(props: ITalkProps): JSX.Element {
   const { conversation, realm, notebook, trans } = props;
-  const [prompt, setPrompt] = useState('');
   const [trouble, setTrouble] = useState('');
   const running = conversation.running;
+  const prompt = conversation.prompt;
+  // At once, not with the next frame: a text field must not lag behind its typing.
+  const [, render] = useReducer((count: number) => count + 1, 0);
+  useEffect(() => {
+    conversation.written.connect(render);
+    return () => {
+      conversation.written.disconnect(render);
+    };
+  }, [conversation]);
 
   const send = useCallback(async () => {
     if (!prompt.trim() && conversation.attachments.length === 0) {
@@ -190,10 +201,10 @@ function Composer(props: ITalkProps): JSX.Element {
     try {
       setTrouble('');
       const asked = conversation.send(prompt);
-      setPrompt('');
+      conversation.prompt = '';
       await asked;
     } catch (error) {
-      setPrompt(prompt);
+      conversation.prompt = prompt;
       setTrouble((error as Error).message);
     }
   }, [prompt, conversation]);
@@ -260,7 +271,9 @@ function Composer(props: ITalkProps): JSX.Element {
         placeholder={trans.__('Ask, or drop a file here')}
         rows={3}
         value={prompt}
-        onChange={event => setPrompt(event.target.value)}
+        onChange={event => {
+          conversation.prompt = event.target.value;
+        }}
         onKeyDown={onKeyDown}
         onPaste={event => {
           if (attachFiles(event.clipboardData.files)) {
@@ -268,6 +281,7 @@ function Composer(props: ITalkProps): JSX.Element {
           }
         }}
       />
+      {props.assistant && <VoiceBar assistant={props.assistant} trans={trans} />}
       <div className="jp-mtor-bar">
         <ModelPicker {...props} />
         <Price realm={realm} conversation={conversation} prompt={prompt} trans={trans} />

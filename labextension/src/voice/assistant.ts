@@ -1,0 +1,330 @@
+// Talks with somebody: hears, has it written down, asks, reads the answer out.
+import type { IDisposable } from '@lumino/disposable';
+import { Signal, type ISignal } from '@lumino/signaling';
+import type { Conversation } from '../talk/conversation';
+import type { IRealm, IRunning } from '../tokens';
+import { Activity } from './activity';
+import type { Microphone } from './microphone';
+import { understand, type IUnderstood, type Order } from './orders';
+import { Segmenter } from './segmenter';
+import type { Speaker } from './speaker';
+import { join, wav } from './wav';
+
+/** How somebody likes to talk. */
+export interface IVoiceSettings {
+  /** Send what was heard at once, without showing it first. */
+  sendAtOnce: boolean;
+  /** Read answers out. */
+  speak: boolean;
+  /** Seconds without a word after which hands-free ends by itself. */
+  silenceSeconds: number;
+}
+
+/** What it does now. */
+export type VoiceState =
+  | 'off'
+  /** loading what hands-free needs */
+  | 'loading'
+  /** the key or button is held */
+  | 'recording'
+  /** hands-free, waiting for the wake word */
+  | 'waiting'
+  /** hands-free, called by its name: the next sentence is for it */
+  | 'called'
+  /** somebody speaks, hands-free */
+  | 'hearing'
+  /** what was heard is being written down */
+  | 'writing';
+
+/** How long the wake word holds, in milliseconds. */
+const CALLED_MS = 10_000;
+/** A recording shorter than this is a slip of the finger: samples. */
+const SHORTEST = 16_000 / 4;
+
+export class Assistant implements IDisposable {
+  constructor(
+    private readonly _realm: IRealm,
+    private readonly _conversation: Conversation,
+    readonly microphone: Microphone,
+    readonly speaker: Speaker
+  ) {
+    microphone.frame.connect((_, frame) => this._frame(frame));
+    microphone.changed.connect(() => this._changed.emit());
+    speaker.changed.connect(() => this._changed.emit());
+    _conversation.asked.connect((_, running) => this._answering(running));
+  }
+
+  settings: IVoiceSettings = { sendAtOnce: false, speak: false, silenceSeconds: 120 };
+
+  get state(): VoiceState {
+    return this._state;
+  }
+
+  get handsFree(): boolean {
+    return this._handsFree;
+  }
+
+  /** What went wrong last; empty where nothing did. */
+  get trouble(): string {
+    return this._trouble;
+  }
+
+  /** What was heard last. */
+  get heard(): string {
+    return this._heard;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Emitted where somebody wants another tab, with the words that are left. */
+  get ordered(): ISignal<this, { order: Order; rest: string }> {
+    return this._ordered;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** The key or button goes down: record, and be silent. */
+  async press(): Promise<void> {
+    this.speaker.stop();
+    this._recorded = [];
+    this._wanted = true;
+    this._complain('');
+    if ((await this.microphone.start()) && this._wanted) {
+      this._set('recording');
+    } else if (!this._handsFree) {
+      this.microphone.stop();
+    }
+  }
+
+  /** It goes up again: have what was said written down. */
+  async letGo(): Promise<void> {
+    this._wanted = false;
+    if (this._state !== 'recording') {
+      return;
+    }
+    const samples = join(this._recorded);
+    this._recorded = [];
+    if (!this._handsFree) {
+      this.microphone.stop();
+    }
+    if (samples.length < SHORTEST) {
+      this._rest();
+      return;
+    }
+    const words = await this._write(samples);
+    this._rest();
+    if (words) {
+      this._take({ ...understand(words), called: true }, !this.settings.sendAtOnce);
+    }
+  }
+
+  /** Listen for the wake word until told otherwise, or until nobody speaks for long. */
+  async listen(on: boolean): Promise<void> {
+    if (on === this._handsFree) {
+      return;
+    }
+    this._handsFree = on;
+    this._complain('');
+    window.clearTimeout(this._silence);
+    if (!on) {
+      this._segmenter.reset();
+      this.microphone.stop();
+      this._set('off');
+      return;
+    }
+    this._set('loading');
+    try {
+      this._activity ??= await Activity.load();
+      this._activity.reset();
+    } catch (error) {
+      this._handsFree = false;
+      this._set('off');
+      this._complain((error as Error).message);
+      return;
+    }
+    if (this._handsFree && (await this.microphone.start())) {
+      this._awaitSilence();
+      this._rest();
+    } else {
+      this._handsFree = false;
+      this._set('off');
+    }
+  }
+
+  /** Be silent, and stop the answer that is being written. */
+  hush(): void {
+    this.speaker.stop();
+    this._conversation.stop();
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    window.clearTimeout(this._silence);
+    window.clearTimeout(this._calling);
+    this.microphone.dispose();
+    this.speaker.dispose();
+    Signal.clearData(this);
+  }
+
+  private _frame(frame: Float32Array): void {
+    if (this._state === 'recording') {
+      this._recorded.push(frame);
+    } else if (this._handsFree && this._activity) {
+      // One after the other: the model goes by what it has heard before.
+      this._judging = this._judging.then(() => this._judge(frame));
+    }
+  }
+
+  private async _judge(frame: Float32Array): Promise<void> {
+    if (!this._handsFree || !this._activity) {
+      return;
+    }
+    const told = this._segmenter.take(frame, await this._activity.probability(frame));
+    if (told.kind === 'began') {
+      this._awaitSilence();
+      this.speaker.stop();
+      this._set('hearing');
+    } else if (told.kind === 'ended') {
+      void this._understand(told.samples);
+    }
+  }
+
+  private async _understand(samples: Float32Array): Promise<void> {
+    const called = this._isCalled;
+    const words = await this._write(samples);
+    this._rest();
+    if (!words || !this._handsFree) {
+      return;
+    }
+    const understood = understand(words);
+    if (understood.called && !understood.rest && understood.order === 'chat') {
+      this._call();
+    } else if (understood.called || called) {
+      this._isCalled = false;
+      this._take(understood, false);
+    }
+  }
+
+  /** Called by its name: the next sentence is for it, if it comes soon. */
+  private _call(): void {
+    this._isCalled = true;
+    window.clearTimeout(this._calling);
+    this._calling = window.setTimeout(() => {
+      this._isCalled = false;
+      this._rest();
+    }, CALLED_MS);
+    this._rest();
+  }
+
+  private async _write(samples: Float32Array): Promise<string> {
+    this._set('writing');
+    try {
+      const blob = await this._realm.upload(wav(samples));
+      const running = this._realm.ask({
+        model: 'transcription',
+        messages: [{ role: 'user', parts: [{ type: 'audio', blob, mime: 'audio/wav' }] }]
+      });
+      const { text, refusal, end } = await running.done;
+      const failed = refusal ?? (end?.op === 'failed' ? end.error : null);
+      this._complain(failed?.message ?? '');
+      this._heard = failed ? '' : text.trim();
+      return this._heard;
+    } catch (error) {
+      this._complain((error as Error).message);
+      return '';
+    }
+  }
+
+  private _take(understood: IUnderstood, show: boolean): void {
+    const { order, rest } = understood;
+    switch (order) {
+      case 'stop':
+        this.hush();
+        break;
+      case 'repeat':
+        this._repeat();
+        break;
+      case 'goodbye':
+        void this.listen(false);
+        break;
+      case 'chat':
+        this._ask(rest, show);
+        break;
+      default:
+        this._ordered.emit({ order, rest });
+    }
+  }
+
+  private _ask(words: string, show: boolean): void {
+    if (show) {
+      const before = this._conversation.prompt.trim();
+      this._conversation.prompt = before ? `${before} ${words}` : words;
+    } else if (words) {
+      this._conversation.send(words).catch((error: Error) => this._complain(error.message));
+    }
+  }
+
+  private _repeat(): void {
+    const answers = this._conversation.turns.filter(turn => turn.role === 'assistant');
+    const last = answers[answers.length - 1];
+    const words = last?.parts.map(part => (part.type === 'text' ? part.text : '')).join(' ');
+    if (words) {
+      this.speaker.stop();
+      this.speaker.say(words);
+    }
+  }
+
+  private _answering(running: IRunning): void {
+    if (this.settings.speak || this._handsFree) {
+      this.speaker.read(running);
+    }
+  }
+
+  /** Be as one is when nothing happens. */
+  private _rest(): void {
+    this._set(!this._handsFree ? 'off' : this._isCalled ? 'called' : 'waiting');
+  }
+
+  private _awaitSilence(): void {
+    window.clearTimeout(this._silence);
+    this._silence = window.setTimeout(
+      () => void this.listen(false),
+      1000 * this.settings.silenceSeconds
+    );
+  }
+
+  private _complain(words: string): void {
+    this._trouble = words;
+    this._changed.emit();
+  }
+
+  private _set(state: VoiceState): void {
+    if (state !== this._state) {
+      this._state = state;
+      this._changed.emit();
+    }
+  }
+
+  private _state: VoiceState = 'off';
+  private _handsFree = false;
+  private _wanted = false;
+  private _isCalled = false;
+  private _trouble = '';
+  private _heard = '';
+  private _recorded: Float32Array[] = [];
+  private _segmenter = new Segmenter();
+  private _activity: Activity | null = null;
+  private _judging: Promise<void> = Promise.resolve();
+  private _silence = 0;
+  private _calling = 0;
+  private _changed = new Signal<this, void>(this);
+  private _ordered = new Signal<this, { order: Order; rest: string }>(this);
+  private _isDisposed = false;
+}
