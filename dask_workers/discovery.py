@@ -55,7 +55,13 @@ def discover(specs: Iterable[ModelSpec], data_dir: str | None = None) -> list[Fo
     `data_dir` is given to the backends as the setting of that name, where a model's entry has none.
     """
     known = backend_names()
-    return [found for spec in specs for found in _look_behind(_look(spec, known, data_dir))]
+    found: list[Found] = []
+    for spec in specs:
+        if spec.discover:
+            found += _look_behind(spec, known, data_dir)
+        else:
+            found.append(_look(spec, known, data_dir))
+    return found
 
 
 def backend_names() -> dict[str, str]:
@@ -82,21 +88,22 @@ def _look(spec: ModelSpec, known: dict[str, str], data_dir: str | None) -> Found
         return Found(spec, None, f"Its backend {spec.backend} failed ({type(error).__name__}).")
 
 
-def _look_behind(found: Found) -> list[Found]:
-    """Return also what stands behind an entry that stands for several models."""
-    spec, backend = found.spec, found.backend
-    if not spec.discover or found.missing or backend is None:
-        return [found]
-    variants = getattr(backend, "variants", None)
+def _look_behind(spec: ModelSpec, known: dict[str, str], data_dir: str | None) -> list[Found]:
+    """Return an entry that stands for several models, which nobody can ask, and these models."""
+    entry = _look(msgspec.structs.replace(spec, isolate=False), known, data_dir)
+    if entry.missing or entry.backend is None:
+        return [Found(spec, None, entry.missing)]
+    variants = getattr(entry.backend, "variants", None)
     if variants is None:
         return [Found(spec, None, f"The backend {spec.backend} finds no models by itself.")]
     try:
-        several = [Found(one, type(backend)(one), "") for one in variants()]
+        entries = [msgspec.structs.replace(one, isolate=spec.isolate) for one in variants()]
     except RealmError as error:
         return [Found(spec, None, error.message)]
     except Exception as error:
         log.exception("the models behind %s could not be found", spec.name)
         return [Found(spec, None, f"Its backend {spec.backend} failed ({type(error).__name__}).")]
+    several = [_look(one, known, None) for one in entries]
     names = ", ".join(one.spec.name for one in several[:5]) or "there is none just now"
     stands = f"It stands for the models of a server: ask for one of them by its name ({names})."
     return [Found(spec, None, stands), *several]

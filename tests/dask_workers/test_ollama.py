@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dask_workers.backends.ollama import OllamaBackend
+from dask_workers.discovery import discover
 from dask_workers.runtime import Runtime
 from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import Done, ModelSpec
@@ -17,6 +18,7 @@ from mtor_kernel.protocol.ngram import Health, Load, WorkerHello
 from mtor_kernel.protocol.query import Modality, Query
 from tests.dask_workers.contract import ContextDouble, Said, text_of
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
+from tests.dask_workers.samples import echo
 from tests.dask_workers.services.ollama import OllamaService
 from tests.dask_workers.services.service import Asked, Reply
 
@@ -122,6 +124,24 @@ def test_it_finds_the_models_that_the_server_has(
     assert {one.rates for one in found} == {spec.rates}
     for one in found:
         assert one == msgspec.convert(msgspec.to_builtins(one), ModelSpec)
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_worker_serves_each_of_them_and_not_the_entry(
+    service: OllamaService, isolate: bool
+) -> None:
+    spec = msgspec.structs.replace(entry(service, discover=True), isolate=isolate)
+    of_all, *found = discover([spec], "/tmp/data")
+    assert "ollama/llama3.2:3b" in of_all.missing
+    assert [one.spec.name for one in found][:2] == ["ollama/llama3.2:3b", "ollama/llava"]
+    assert {(one.missing, one.spec.isolate, one.spec.discover) for one in found} == {
+        ("", isolate, False)
+    }
+
+
+def test_a_backend_that_cannot_look_says_so() -> None:
+    (found,) = discover([msgspec.structs.replace(echo(), discover=True)])
+    assert found.missing == "The backend echo finds no models by itself."
 
 
 def test_a_model_that_was_found_answers(service: OllamaService) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from dask_workers.backends.llama_cpp import LlamaCppBackend
 from dask_workers.backends.openai_compatible import OpenAICompatibleBackend
 from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry
 from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import Delta, Done, ModelSpec
-from mtor_kernel.protocol.errors import BadInput, TooLarge
+from mtor_kernel.protocol.errors import BackendFailed, BadInput, TooLarge
 from mtor_kernel.protocol.query import (
     Data,
     Image,
@@ -25,7 +27,7 @@ from mtor_kernel.protocol.query import (
     make_options,
 )
 from tests.dask_workers.contract import ContextDouble, Said, png, text_of
-from tests.dask_workers.samples import task
+from tests.dask_workers.samples import SMOLLM2, task
 from tests.dask_workers.services.openai import OpenAIService
 from tests.dask_workers.services.service import Asked, Fault, Reply
 
@@ -226,3 +228,70 @@ def test_a_whole_attempt_is_answered(
     assert outcome.error is None
     assert outcome.usage.output_tokens == 20
     assert outcome.finish_reason == "length"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
+class TestARealServer:
+    """llama.cpp's own server, with a real model: no double of ours can misremember its dialect."""
+
+    @pytest.fixture
+    def backend(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAICompatibleBackend]:
+        server = LlamaCppBackend(SMOLLM2)
+        server.load()
+        monkeypatch.setenv("MTOR_TEST_KEY", server._key)
+        settings = {"url": f"{server.address}/v1", "key_env": "MTOR_TEST_KEY"}
+        entry = ModelSpec(
+            "smollm2",
+            Modality.CHAT,
+            "openai_compatible",
+            RateCard(free=True),
+            settings=settings,
+        )
+        backend = OpenAICompatibleBackend(entry)
+        backend.load()
+        yield backend
+        backend.unload()
+        server.unload()
+
+    def test_it_answers_and_tells_what_it_used(self, backend: OpenAICompatibleBackend) -> None:
+        query = Query.ask("Name the capital city of France.", temperature=0.0, max_tokens=20)
+        said = list(backend.stream(query, ContextDouble()))
+        assert "Paris" in text_of(said)
+        usage = done_of(said).usage
+        assert usage.input_tokens > 10
+        assert 1 <= usage.output_tokens <= 20
+        assert not usage.estimated
+
+    def test_it_holds_an_answer_to_a_schema(self, backend: OpenAICompatibleBackend) -> None:
+        schema = {
+            "type": "object",
+            "properties": {"age": {"type": "integer"}},
+            "required": ["age"],
+            "additionalProperties": False,
+        }
+        query = Query.ask("How old is she?", json_schema=schema, max_tokens=60)
+        said = list(backend.stream(query, ContextDouble()))
+        assert isinstance(json.loads(text_of(said))["age"], int)
+
+    def test_what_does_not_fit_is_too_large(self, backend: OpenAICompatibleBackend) -> None:
+        with pytest.raises(TooLarge):
+            list(backend.stream(Query.ask("bee " * 3000), ContextDouble()))
+
+    def test_a_cancel_stops_it(self, backend: OpenAICompatibleBackend) -> None:
+        context = ContextDouble()
+        query = Query.ask("Tell a very long story about the sea.", max_tokens=1500)
+        stream = iter(backend.stream(query, context))
+        next(stream)
+        context.cancel()
+        with pytest.raises(BackendFailed):
+            list(stream)
+
+    def test_a_wrong_key_is_told(
+        self, backend: OpenAICompatibleBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MTOR_TEST_KEY", "sk-wrong-wrong")
+        backend.unload()
+        backend.load()
+        with pytest.raises(BackendFailed, match="refuses the realm's key"):
+            list(backend.stream(Query.ask("Hello"), ContextDouble()))
