@@ -235,4 +235,4 @@ def _times(one: Any, piece: Piece) -> dict[str, Any]:
     length = len(piece.samples) / RATE
     start = piece.original(min(one.start, length))
     end = piece.original(min(one.end, length), ends=True)
-    return {"start": round(start, 2), "end": round(max(start, end), 2)}
+    return {"start": round(start, 3), "end": round(max(start, end), 3)}

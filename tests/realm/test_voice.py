@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from openai import AsyncOpenAI
 
 from dask_workers.weights import pull
 from mtor_kernel.client import RealmClient
 from mtor_kernel.protocol.errors import BadInput, TooLarge, UnknownOption
 from mtor_kernel.protocol.ngram import Cancelled, Chunk
 from mtor_kernel.protocol.query import Audio, Message, Query, Text
-from tests.realms import SmallRealm, small_realm
+from tests.realms import TOKEN, SmallRealm, small_realm
 from tests.voice import SENTENCES, STORY
 from tests.wer import word_error_rate
 
@@ -82,6 +83,23 @@ async def test_the_first_sentence_is_heard_before_the_last_is_made(client: Realm
     ]
     assert len(sounds) == len(SENTENCES)
     assert len(await client.download(sounds[0])) > 10_000
+
+
+async def test_an_openai_client_says_listens_and_embeds(small: SmallRealm) -> None:
+    asked = AsyncOpenAI(base_url=f"{small.url}v1", api_key=TOKEN, max_retries=0)
+    async with asked as openai:
+        sound = await openai.audio.speech.create(
+            model="tts-1", voice="alloy", input=STORY, response_format="wav"
+        )
+        file = ("story.wav", sound.content, "audio/wav")
+        heard = await openai.audio.transcriptions.create(
+            model="whisper-1", file=file, response_format="verbose_json"
+        )
+        assert word_error_rate(STORY, heard.text) < 0.15
+        assert heard.segments
+        assert heard.segments[-1].end <= float(heard.duration)
+        found = await openai.embeddings.create(model="embedding", input=list(SENTENCES))
+        assert [len(one.embedding) for one in found.data] == [384] * len(SENTENCES)
 
 
 async def test_vectors_of_many_texts_come_in_one_answer(client: RealmClient) -> None:
