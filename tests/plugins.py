@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
+from mtor_kernel.protocol.errors import BackendFailed
 from mtor_kernel.protocol.query import Image, Modality, Query
 
 
@@ -67,3 +69,55 @@ class MirrorBackend:
             cancelled = threading.Event()
             context.on_cancel(cancelled.set)
             cancelled.wait()
+
+
+class BusyBackend:
+    """Asks the first who come to come back later, after `wait` seconds; answers the others."""
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({Modality.CHAT})
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._wait: float = spec.settings.get("wait", 1.0)
+        self._refusals: int = spec.settings.get("refusals", 1)
+
+    def missing(self) -> str:
+        return ""
+
+    def load(self) -> None:
+        pass
+
+    def unload(self) -> None:
+        pass
+
+    def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
+        if self._refusals > 0:
+            self._refusals -= 1
+            raise BackendFailed("The service is busy.", retry_after_seconds=self._wait)
+        yield Delta("at last")
+        yield Done(Usage(output_tokens=2))
+
+
+class DiceBackend:
+    """Says a few words, and fails about half of the time, sooner or later."""
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({Modality.CHAT})
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._dice = random.Random(spec.name)
+
+    def missing(self) -> str:
+        return ""
+
+    def load(self) -> None:
+        pass
+
+    def unload(self) -> None:
+        pass
+
+    def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
+        fails_at = self._dice.choice([0, 1, 2, 3, None, None, None, None])
+        for number in range(4):
+            if number == fails_at:
+                raise RuntimeError("the dice said so")
+            yield Delta(f"{query.messages[-1].text} ")
+        yield Done(Usage(output_tokens=4))

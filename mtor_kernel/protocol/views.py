@@ -33,6 +33,8 @@ class ModelInfo(_View):
     waiting: int = 0
     #: What the name stands for, best first, where it is an alias or a fallback chain.
     stands_for: tuple[str, ...] = ()
+    #: Who may ask it; empty: everybody.
+    roles: tuple[Role, ...] = ()
 
 
 class LaneInfo(_View):

@@ -20,7 +20,7 @@ from mtor_kernel.scheduling.discovered import with_discovered
 from mtor_kernel.scheduling.estimate import Estimator
 from mtor_kernel.scheduling.fairqueue import FairQueue, Ticket
 from mtor_kernel.scheduling.health import Breaker, Score
-from mtor_kernel.scheduling.routing import Catalogue, candidates, resolve
+from mtor_kernel.scheduling.routing import Catalogue, candidates, expand, resolve
 
 #: The least score with which a model of a chain is chosen before the next one.
 WELL = 0.5
@@ -79,6 +79,10 @@ class Lane:
         now = time.monotonic()
         self.breaker.record(ok, now)
         self.score.record(ok, now)
+
+    def rest(self, seconds: float) -> None:
+        """Start nothing for a while: the model's service has asked for that."""
+        self.breaker.rest(seconds, time.monotonic())
 
     def free(self, slots: int) -> int:
         """Return how many more attempts may start now, of `slots` in all."""
@@ -323,11 +327,14 @@ class Lanes:
                 spec.context_tokens,
                 self._workers.slots(spec.name),
                 len(self._lanes[spec.name].queue),
+                roles=spec.roles,
             )
             for spec in self.catalogue.models
         ]
         by_name = {model.name: model for model in models}
         for alias, chain in self.catalogue.aliases.items():
+            if not expand(self.catalogue, alias):
+                continue  # nothing stands behind it yet
             first = resolve(self.catalogue, alias, lambda model: by_name[model].slots > 0)
             models.append(
                 ModelInfo(

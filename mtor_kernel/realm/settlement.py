@@ -28,18 +28,21 @@ from mtor_kernel.protocol.errors import (
 )
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
-from mtor_kernel.protocol.query import Answer, Part, Query, Text, text_of
+from mtor_kernel.protocol.query import Answer, Modality, Part, Query, Text, text_of
 from mtor_kernel.protocol.task import Outcome
 from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
 from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.scheduling import health, pricing
+from mtor_kernel.scheduling.published import published
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.store import Store
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_query = msgspec.json.Decoder(Query)
 
 
 class Settlement:
@@ -92,6 +95,8 @@ class Settlement:
                 await self._stopped(attempt, verdict)
             case Outcome(error=ErrorInfo() as error):
                 attempt.lane.record(health.outcome(error))
+                if verdict.retryable and error.retry_after_seconds:
+                    attempt.lane.rest(error.retry_after_seconds)
                 await self._failed(attempt, error, again=verdict.retryable)
             case Lost():
                 attempt.lane.record(None)
@@ -168,13 +173,20 @@ class Settlement:
             return
         if isinstance(verdict, Outcome):
             self._complete(attempt, verdict.parts)
-            usage = verdict.usage
+            tokens, worked = verdict.usage.output_tokens, verdict.usage.compute_ms
         else:
-            usage = _published(attempt.stream.parts)
+            tokens, worked = _tokens_of(attempt.stream.parts), 0
+        query = _query.decode(attempt.body)
+        usage = published(query, attempt.spec, attempt.stream.parts, tokens)
+        usage = msgspec.structs.replace(usage, compute_ms=worked)
         charge = Charge()
         if attempt.stream.length:
             charge = pricing.charge_for(
-                usage, attempt.spec.rates, attempt.place.hold_micro, answered=False
+                usage,
+                attempt.spec.rates,
+                attempt.place.hold_micro,
+                # What an API answers is all there as soon as anything of it is.
+                answered=attempt.spec.modality is Modality.API,
             )
         await self._cancelled(attempt, charge, usage)
 
@@ -285,9 +297,9 @@ class Settlement:
                 await asyncio.sleep(1.0)
 
 
-def _published(parts: tuple[Part, ...]) -> Usage:
-    """Estimate what was published, at four characters a token: its worker did not say."""
-    return Usage(output_tokens=math.ceil(len(text_of(parts)) / 4), estimated=True)
+def _tokens_of(parts: tuple[Part, ...]) -> int:
+    """Estimate the tokens of what was published, at four characters each."""
+    return math.ceil(len(text_of(parts)) / 4)
 
 
 def _expired() -> Expired:

@@ -93,6 +93,16 @@ class Breaker:
         if self.state(now) is BreakerState.HALF_OPEN:
             self._probed_at = now
 
+    def rest(self, seconds: float, now: float) -> None:
+        """Let nothing through for a while: what makes the model answer has asked for that.
+
+        At most the longest rest; a rest that is longer already stays.
+        """
+        seconds = min(seconds, self._longest_rest)
+        if seconds > self.retry_after(now):
+            self._open(now, seconds)
+            self._probed_at = None
+
     def record(self, ok: bool | None, now: float) -> None:
         """Take in how a query ended (see :func:`outcome`); ``None`` only frees the probe's place.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,17 @@ from mtor_kernel.client import RealmClient
 from mtor_kernel.client.running import Running
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, Forbidden, InsufficientFunds
 from mtor_kernel.protocol.identity import Role, User
-from mtor_kernel.protocol.ngram import Queued, Requeued, Settled, Started
+from mtor_kernel.protocol.ngram import (
+    Cancelled,
+    Chunk,
+    Failed,
+    Queued,
+    Requeued,
+    Settled,
+    Started,
+)
 from mtor_kernel.protocol.query import Query
+from tests.plugins import BusyBackend, DiceBackend, register
 from tests.realms import SmallRealm, small_realm
 
 PEOPLE = [
@@ -46,6 +56,7 @@ dear-chat = ["cheap", "dear"]
 long-chat = ["cheap", "flaky", "good"]
 club-chat = ["cheap", "club"]
 waits = ["held", "good"]
+dice = ["dice-1", "dice-2", "dice-3"]
 """ + "".join(
     [
         model("cheap", settings="fail = true, chunks = 3, fail_after = 1"),
@@ -54,13 +65,20 @@ waits = ["held", "good"]
         model("dear", rates="query_micro = 90_000"),
         model("club", 'roles = ["user"]'),
         model("held", "slots = 1", settings="hang = true"),
-        model("small", "context_tokens = 10"),
+        model("busy").replace('"echo"', '"busy"'),
+        *(
+            model(f"dice-{n}", "slots = 4", rates=f"output_token_micro = {n}").replace(
+                '"echo"', '"dice"'
+            )
+            for n in (1, 2, 3)
+        ),
     ]
 )
 
 
 @pytest_asyncio.fixture
-async def small(tmp_path: Path) -> AsyncIterator[SmallRealm]:
+async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SmallRealm]:
+    register(tmp_path / "plugins", monkeypatch, busy=BusyBackend, dice=DiceBackend)
     async with small_realm(
         tmp_path, catalogue=CATALOGUE, people=PEOPLE, config=CONFIG, max_attempts=2
     ) as small:
@@ -225,3 +243,57 @@ async def test_a_users_own_mistake_is_no_reason_to_go_on(
 ) -> None:
     with pytest.raises(BadInput):
         await ann.ask("hello", max_tokens=5000)
+
+
+@pytest.mark.asyncio
+async def test_a_service_that_is_busy_is_asked_again_when_it_said(
+    small: SmallRealm, ann: RealmClient
+) -> None:
+    running = await ann.submit(Query.ask("hello", "busy"))
+    events = await story(running)
+    reasons = [event.reason for event in events if isinstance(event, Queued)]
+    assert any(reason.startswith("busy fails just now") for reason in reasons)
+    reply = await running.answer()
+    assert (reply.text, reply.attempts) == ("at last", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_whatever_fails_and_is_cancelled_each_query_ends_once_and_pays_its_answer_only(
+    small: SmallRealm, ann: RealmClient
+) -> None:
+    dice = random.Random(5)
+    running = [await ann.submit(Query.ask(f"word{n}", "dice")) for n in range(60)]
+
+    async def follow(one: Running, number: int) -> tuple[list[Any], str]:
+        text = ""
+        told = []
+        if dice.random() < 0.2:
+            asyncio.get_running_loop().call_later(dice.random(), one.stop)
+        async for event in one.events():
+            told.append(event)
+            if isinstance(event, Requeued):
+                text = ""
+            elif isinstance(event, Chunk):
+                text += event.text
+        return told, text
+
+    async with asyncio.timeout(120):
+        stories = await asyncio.gather(*(follow(one, n) for n, one in enumerate(running)))
+    spent = 0
+    for number, (told, text) in enumerate(stories):
+        ends = [event for event in told if isinstance(event, Settled | Cancelled | Failed)]
+        assert len(ends) == 1
+        info = await ann.info(running[number].id)
+        spent += info.charge.amount_micro if info.charge is not None else 0
+        assert info.charge is None or info.charge.amount_micro <= info.hold_micro
+        if isinstance(ends[0], Settled):
+            assert text == f"word{number} " * 4
+            assert info.answer is not None
+            assert info.answer.text == text
+            price = int(ends[0].model[-1])
+            assert ends[0].charge.amount_micro == 4 * price
+            assert info.model == ends[0].model
+    me = await ann.me()
+    assert (me.balance_micro, me.held_micro) == (100_000 - spent, 0)
+    assert not small.realm.lanes.places

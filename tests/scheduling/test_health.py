@@ -155,3 +155,17 @@ def test_a_clock_that_stands_still_or_goes_back_does_no_harm() -> None:
     score.record(True, 10)
     score.record(False, 5)
     assert score.value(0) == pytest.approx(2 / 3)
+
+
+def test_a_rest_that_was_asked_for_is_kept_and_never_shortened() -> None:
+    breaker = Breaker(cool_down_seconds=10, max_cool_down_seconds=300)
+    breaker.rest(30, 100.0)
+    breaker.rest(5, 101.0)
+    assert not breaker.allows(129.9)
+    assert breaker.retry_after(110.0) == 20
+    assert breaker.state(130.0) is BreakerState.HALF_OPEN
+    breaker.started(130.0)
+    breaker.record(True, 131.0)
+    assert breaker.state(131.0) is BreakerState.CLOSED
+    breaker.rest(10_000, 200.0)
+    assert breaker.retry_after(200.0) == 300

@@ -1,0 +1,75 @@
+"""What is counted of an answer that was cancelled half-way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mtor_kernel.protocol.account import Usage
+from mtor_kernel.protocol.query import (
+    Audio,
+    Data,
+    Image,
+    Message,
+    Modality,
+    Options,
+    Part,
+    Query,
+    Text,
+)
+from mtor_kernel.scheduling import pricing
+from mtor_kernel.scheduling.published import published
+from tests.scheduling.examples import make_spec
+
+PICTURE, SOUND, DATA = Image("a" * 64), Audio("b" * 64), Data([0.5])
+SIZE = Options(width=64, height=64, steps=10)
+
+
+def ask(*parts: Part, **fields: Any) -> Query:
+    return Query((Message("user", parts),), **fields)
+
+
+SPEECH = ask(Text("One. Two! And this is three?"))
+CASES: list[tuple[Modality, Query, tuple[Part, ...], Usage]] = [
+    (Modality.CHAT, ask(Text("hi")), (Text("well hello"),), Usage(output_tokens=7)),
+    (Modality.IMAGE, ask(Text("a cat"), options=SIZE), (), Usage()),
+    (
+        Modality.IMAGE,
+        ask(Text("a cat"), options=SIZE),
+        (PICTURE,),
+        Usage(images=1, pixel_steps=64 * 64 * 10),
+    ),
+    (
+        Modality.TRANSCRIPTION,
+        ask(SOUND),
+        (Text("five words in two seconds"),),
+        Usage(audio_ms=2000),
+    ),
+    (Modality.SPEECH, SPEECH, (SOUND,), Usage(characters=4, audio_ms=267)),
+    (Modality.SPEECH, SPEECH, (SOUND,) * 3, Usage(characters=28, audio_ms=1867)),
+    (Modality.SPEECH, SPEECH, (SOUND,) * 9, Usage(characters=28, audio_ms=1867)),
+    (Modality.SPEECH, SPEECH, (), Usage()),
+    (Modality.EMBEDDING, ask(Text("a" * 40), Text("b" * 40)), (DATA,), Usage(input_tokens=10)),
+    (Modality.API, ask(Text("")), (Text("sunny"),), Usage()),
+]
+
+
+@pytest.mark.parametrize(("modality", "query", "parts", "usage"), CASES)
+def test_what_was_shown_is_counted_and_nothing_else(
+    modality: Modality, query: Query, parts: tuple[Part, ...], usage: Usage
+) -> None:
+    counted = published(query, make_spec(modality=modality), parts, 7)
+    assert counted.estimated
+    for name in Usage.__struct_fields__:
+        if name != "estimated":
+            assert getattr(counted, name) == getattr(usage, name), name
+
+
+@pytest.mark.parametrize(("modality", "query", "parts", "usage"), CASES)
+def test_it_never_costs_more_than_the_hold(
+    modality: Modality, query: Query, parts: tuple[Part, ...], usage: Usage
+) -> None:
+    spec = make_spec(modality=modality)
+    counted = published(query, spec, parts * 100, 10**9)
+    assert pricing.price(counted, spec.rates, answered=False) <= pricing.hold_for(query, spec)
