@@ -6,13 +6,12 @@ import asyncio
 import time
 
 from mtor_kernel.gateway.base import Nowhere
-from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.gateway.openai_answers import Form, Model
 from mtor_kernel.gateway.openai_asking import Asking, Dialect
-from mtor_kernel.gateway.openai_forms import ChatRequest, Translation, error_form, translate
+from mtor_kernel.gateway.openai_forms import ChatRequest, Translation, translate
 from mtor_kernel.gateway.sse import event
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
-from mtor_kernel.protocol.errors import RealmError, UnknownModel, WorkerLost
+from mtor_kernel.protocol.errors import UnknownModel, WorkerLost
 from mtor_kernel.protocol.identity import SCOPE_QUERY
 from mtor_kernel.protocol.ngram import Chunk, Requeued, Settled
 from mtor_kernel.protocol.query import Modality
@@ -53,9 +52,6 @@ class V1Model(Dialect):
 class ChatCompletions(Asking):
     """``v1/chat/completions``: one query, answered at its end or as it comes."""
 
-    #: Whether headers were sent.
-    _begun = False
-
     async def post(self) -> None:
         """Ask, and answer."""
         request = self.said(ChatRequest)
@@ -66,7 +62,7 @@ class ChatCompletions(Asking):
         async with self.ask([translation.query]) as asked:
             form = Form(asked.queries[0], asked.model, time.time(), usage=request.wants_usage)
             if request.stream:
-                await self._stream(asked.follower, form)
+                await self.stream(self._pass_on(asked.follower, form))
             else:
                 (answer,) = await self.answers(asked)
                 end = answer.end
@@ -78,19 +74,10 @@ class ChatCompletions(Asking):
         # Pictures of some megabytes: others need not wait until they are decoded and hashed.
         return await asyncio.to_thread(translate, request)
 
-    async def _stream(self, follower: Follower, form: Form) -> None:
-        try:
-            await self._pass_on(follower, form)
-        except RealmError as error:
-            if not self._begun:
-                raise
-            _, body, _ = error_form(status_of(error), error.info())
-            await self.push(event(encode(body)))
-
     async def _pass_on(self, follower: Follower, form: Form) -> None:
         limits, spoken = self.gateway.limits, False
         while not self.left:
-            patience = limits.heartbeat_seconds if self._begun else limits.patience_seconds
+            patience = limits.heartbeat_seconds if self.begun else limits.patience_seconds
             ngrams = await self.hear(follower, patience)
             if not ngrams and not self.left:
                 await self._open(form)
@@ -99,7 +86,7 @@ class ChatCompletions(Asking):
                 if isinstance(ngram, Chunk) and ngram.text:
                     spoken = True
                     await self._open(form)
-                    await self.push(event(encode(form.words(ngram.text))))
+                    await self.tell(form.words(ngram.text))
                 elif isinstance(ngram, Requeued) and spoken:
                     raise WorkerLost("The worker was lost in mid-answer: ask again.")
                 elif end := self.ended(ngram):
@@ -109,10 +96,8 @@ class ChatCompletions(Asking):
 
     async def _open(self, form: Form) -> None:
         """Send the headers and who speaks, once. From here on an error is an event."""
-        if not self._begun:
-            self._begun = True
-            self.begin()
-            await self.push(event(encode(form.opening())))
+        if not self.begun:
+            await self.tell(form.opening())
 
 
 def _ending(form: Form, end: Settled) -> bytes:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from tornado.iostream import StreamClosedError
 
 from mtor_kernel.gateway.base import Gate
+from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.gateway.openai_forms import error_form, known_model
 from mtor_kernel.gateway.queries import one_key
-from mtor_kernel.gateway.sse import EventStream
-from mtor_kernel.protocol.errors import BadInput, ErrorInfo, QueryCancelled, from_info
+from mtor_kernel.gateway.sse import EventStream, event
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.errors import BadInput, ErrorInfo, QueryCancelled, RealmError, from_info
 from mtor_kernel.protocol.identity import SCOPE_QUERY
 from mtor_kernel.protocol.ngram import (
     Cancelled,
@@ -65,6 +67,8 @@ class Asking(EventStream, Dialect):
     """Asks for as long as somebody waits: when the client leaves, its queries are cancelled."""
 
     scope = SCOPE_QUERY
+    #: Whether headers were sent. From then on an error is an event of the stream.
+    begun = False
 
     def initialize(self) -> None:
         """Nothing is asked yet."""
@@ -158,6 +162,23 @@ class Asking(EventStream, Dialect):
         if isinstance(ngram, Cancelled):
             raise QueryCancelled("The query was cancelled.")
         return ngram if isinstance(ngram, Settled) else None
+
+    async def stream(self, telling: Awaitable[None]) -> None:
+        """Let `telling` send its events; an error after the first is an event, too."""
+        try:
+            await telling
+        except RealmError as error:
+            if not self.begun:
+                raise
+            _, body, _ = error_form(status_of(error), error.info())
+            await self.push(event(encode(body)))
+
+    async def tell(self, value: Any) -> None:
+        """Send one event, and before the first the headers."""
+        if not self.begun:
+            self.begun = True
+            self.begin()
+        await self.push(event(encode(value)))
 
     async def take_in(self, content: bytes, mime: str) -> str:
         """Keep what came inside the request as a blob of who asks, and return its id."""

@@ -10,16 +10,19 @@ from typing import Any
 
 import msgspec
 
-from mtor_kernel.gateway.openai_asking import Answered, Asking
+from mtor_kernel.gateway.openai_asking import Answered, Asked, Asking, parts_in
 from mtor_kernel.gateway.openai_forms import options_of
 from mtor_kernel.gateway.openai_uploads import FilledForm, Upload
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, UnknownOption
 from mtor_kernel.protocol.media import mime_of
+from mtor_kernel.protocol.ngram import Chunk, Progress, Requeued
 from mtor_kernel.protocol.query import Image, Message, Modality, Part, Query, Text
 
-#: Most pictures of one request.
+#: Most pictures of one request, and most previews of one that is streamed.
 MAX_PICTURES = 4
+MAX_PARTIAL = 3
+_INDEX = "partial_image_index"
 _SIZE = re.compile(r"(\d{2,4})x(\d{2,4})", re.ASCII)
 
 
@@ -33,6 +36,7 @@ class ImageRequest(msgspec.Struct, frozen=True):
     response_format: str | None = None
     output_format: str | None = None
     stream: bool | None = None
+    partial_images: int | None = None
     # Not of OpenAI's dialect, and understood as N-GRAM's options of the same names.
     seed: int | None = None
     steps: int | None = None
@@ -78,12 +82,49 @@ async def draw(asking: Asking, request: ImageRequest, picture: bytes = b"") -> N
         for at in range(count)
     ]
     async with asking.ask(queries) as asked:
+        if request.stream:
+            kind = "image_edit" if picture else "image_generation"
+            await asking.stream(_sharpen(asking, asked, kind, request.partial_images or 0))
+            return
         answers = await asking.answers(asked)
         data = [{"b64_json": await _written(asking, answer)} for answer in answers]
         body: dict[str, Any] = {"created": int(time.time()), "data": data, "output_format": "png"}
         if request.size and request.size != "auto":
             body["size"] = request.size
         asking.reply(body)
+
+
+async def _sharpen(asking: Asking, asked: Asked, kind: str, partial: int) -> None:
+    """Send so many previews, evenly over the drawing, and then the picture."""
+    parts: list[Part] = []
+    sent = 0
+    while not asking.left:
+        ngrams = await asking.hear(asked.follower, asking.gateway.limits.heartbeat_seconds)
+        if not ngrams and asking.begun and not asking.left:
+            await asking.beat()
+        for ngram in ngrams:
+            if isinstance(ngram, Progress):
+                if (
+                    ngram.preview
+                    and sent < partial
+                    and ngram.fraction >= (sent + 1) / (partial + 1)
+                ):
+                    preview = base64.b64encode(ngram.preview).decode()
+                    await asking.tell(_event(f"{kind}.partial_image", preview) | {_INDEX: sent})
+                    sent += 1
+            elif isinstance(ngram, Chunk):
+                parts += parts_in(ngram)
+            elif isinstance(ngram, Requeued):
+                parts.clear()
+            elif end := asking.ended(ngram):
+                whole = await _written(asking, Answered(tuple(parts), end))
+                await asking.tell(_event(f"{kind}.completed", whole))
+                return
+
+
+def _event(kind: str, picture: str) -> dict[str, Any]:
+    created = int(time.time())
+    return {"type": kind, "b64_json": picture, "created_at": created, "output_format": "png"}
 
 
 async def _written(asking: Asking, answer: Answered) -> str:
@@ -104,9 +145,11 @@ def _count(request: ImageRequest) -> int:
         )
     if request.output_format not in (None, "png"):
         raise UnknownOption("Pictures come as png: leave output_format out.", param="output_format")
-    if request.stream:
-        raise UnknownOption("Pictures are not streamed here: leave stream out.", param="stream")
+    if not 0 <= (request.partial_images or 0) <= MAX_PARTIAL:
+        raise UnknownOption(f"partial_images is 0 to {MAX_PARTIAL}.", param="partial_images")
     count = 1 if request.n is None else request.n
+    if request.stream and count != 1:
+        raise UnknownOption("A stream has one picture: leave n out.", param="n")
     if not 1 <= count <= MAX_PICTURES:
         raise UnknownOption(f"n is 1 to {MAX_PICTURES}.", param="n")
     return count
@@ -148,6 +191,7 @@ def _request(form: FilledForm) -> ImageRequest:
         response_format=form.text("response_format") or None,
         output_format=form.text("output_format") or None,
         stream=form.text("stream").lower() == "true",
+        partial_images=whole("partial_images"),
         seed=whole("seed"),
         steps=whole("steps"),
         guidance=form.number("guidance"),

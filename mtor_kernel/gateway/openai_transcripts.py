@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
-from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.gateway.openai_asking import Answered, Asked, parts_in
-from mtor_kernel.gateway.openai_forms import error_form, known_model, options_of
+from mtor_kernel.gateway.openai_forms import known_model, options_of
 from mtor_kernel.gateway.openai_uploads import FilledForm, Upload
 from mtor_kernel.gateway.sse import event
 from mtor_kernel.protocol.codec import encode
-from mtor_kernel.protocol.errors import BadInput, RealmError, UnknownOption, WorkerLost
+from mtor_kernel.protocol.errors import BadInput, UnknownOption, WorkerLost
 from mtor_kernel.protocol.media import mime_of
 from mtor_kernel.protocol.ngram import Chunk, Requeued, Settled
 from mtor_kernel.protocol.query import (
@@ -85,9 +84,6 @@ class Wanted(msgspec.Struct, frozen=True):
 class Transcriptions(Upload):
     """Writes a recording down; a stream says each segment as it is recognised."""
 
-    #: Whether headers were sent.
-    _begun = False
-
     async def post(self) -> None:
         """Take the recording in, ask, and answer."""
         form = await self.form()
@@ -103,7 +99,7 @@ class Transcriptions(Upload):
         turn = Message("user", (Audio(await self.take_in(content, mime), mime),))
         async with self.ask([Query((turn,), wanted.model, options)]) as asked:
             if wanted.stream:
-                await self._stream(asked)
+                await self.stream(self._pass_on(asked))
             else:
                 (answer,) = await self.answers(asked)
                 self._write(answer, wanted.form)
@@ -123,40 +119,25 @@ class Transcriptions(Upload):
             case _:
                 self.finish(text + "\n")
 
-    async def _stream(self, asked: Asked) -> None:
-        try:
-            await self._pass_on(asked)
-        except RealmError as error:
-            if not self._begun:
-                raise
-            _, body, _ = error_form(status_of(error), error.info())
-            await self.push(event(encode(body)))
-
     async def _pass_on(self, asked: Asked) -> None:
         parts: list[Part] = []
         while not self.left:
             ngrams = await self.hear(asked.follower, self.gateway.limits.heartbeat_seconds)
-            if not ngrams and self._begun and not self.left:
+            if not ngrams and self.begun and not self.left:
                 await self.beat()
             for ngram in ngrams:
                 if isinstance(ngram, Chunk):
                     parts += parts_in(ngram)
                     if ngram.text:
-                        await self._tell({"type": "transcript.text.delta", "delta": ngram.text})
+                        await self.tell({"type": "transcript.text.delta", "delta": ngram.text})
                 elif isinstance(ngram, Requeued) and text_of(tuple(parts)):
                     raise WorkerLost("The worker was lost in mid-answer: ask again.")
                 elif end := self.ended(ngram):
                     whole = text_of(tuple(parts)).strip()
                     done = {"type": "transcript.text.done", "text": whole, "usage": _usage(end)}
-                    await self._tell(done)
+                    await self.tell(done)
                     await self.push(event(b"[DONE]"))
                     return
-
-    async def _tell(self, value: dict[str, Any]) -> None:
-        if not self._begun:
-            self._begun = True
-            self.begin()
-        await self.push(event(encode(value)))
 
 
 def transcript(parts: tuple[Part, ...]) -> Transcript:

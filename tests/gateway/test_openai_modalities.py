@@ -148,6 +148,29 @@ async def test_several_pictures_with_a_seed_differ_and_can_be_had_again(ai: Asyn
     assert len({one.b64_json for one in drawn[0].data or ()}) == 3
 
 
+async def test_a_picture_sharpens_in_a_stream(ai: AsyncOpenAI) -> None:
+    stream = await ai.images.generate(
+        prompt="a heart", model="painting", stream=True, partial_images=2, extra_body={"steps": 8}
+    )
+    events: list[Any] = [event async for event in stream]
+    assert [event.type for event in events] == [
+        "image_generation.partial_image",
+        "image_generation.partial_image",
+        "image_generation.completed",
+    ]
+    assert [event.partial_image_index for event in events[:2]] == [0, 1]
+    assert len({event.b64_json for event in events}) == 3
+    plain = await ai.images.generate(prompt="a heart", model="painting", extra_body={"steps": 8})
+    assert (plain.data or ())[0].b64_json == events[-1].b64_json
+
+
+async def test_an_edit_is_streamed_and_a_failure_before_it_has_its_status(ai: AsyncOpenAI) -> None:
+    stream = await ai.images.edit(image=picture(), prompt="a heart", model="image", stream=True)
+    assert [event.type async for event in stream] == ["image_edit.completed"]
+    with pytest.raises(openai.InternalServerError):
+        await ai.images.generate(prompt="a", model="broken-painter", stream=True)
+
+
 async def test_a_picture_is_edited(ai: AsyncOpenAI) -> None:
     done = await ai.images.edit(image=("photo.png", picture()), prompt="a heart", model="image")
     plain = await ai.images.generate(prompt="a heart", model="image")
@@ -165,7 +188,8 @@ async def test_a_picture_is_edited(ai: AsyncOpenAI) -> None:
         ({"output_format": "webp"}, "output_format"),
         ({"prompt": ""}, None),
         ({"model": "chat"}, "model"),
-        ({"extra_body": {"stream": True}}, "stream"),
+        ({"stream": True, "n": 2}, "n"),
+        ({"stream": True, "partial_images": 4}, "partial_images"),
         ({"extra_body": {"steps": 0}}, "steps"),
     ],
 )
