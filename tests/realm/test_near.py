@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.client import RealmClient
-from mtor_kernel.protocol.ngram import Chunk
+from mtor_kernel.protocol.ngram import Chunk, Progress
 from mtor_kernel.protocol.query import Query
 from tests.realms import SmallRealm, small_realm
 
@@ -25,6 +25,16 @@ async def loaded(small: SmallRealm, client: RealmClient, worker: str) -> None:
             for served in one.served
         ):
             await asyncio.sleep(0.01)
+
+
+async def test_who_comes_first_sees_the_model_being_loaded(tmp_path: Path) -> None:
+    async with small_realm(tmp_path) as small, small.client() as client:
+        notes = []
+        for _ in range(2):
+            running = await client.submit(Query.ask("hello", "echo"))
+            events = [event async for event in running.events()]
+            notes += [event.note for event in events if isinstance(event, Progress)]
+        assert notes == ["loading echo…"]
 
 
 async def test_the_worker_that_has_it_in_memory_is_filled_first(tmp_path: Path) -> None:

@@ -102,7 +102,10 @@ async def test_a_pulled_model_answers_without_a_restart(
         monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
         async with small_realm(tmp_path) as small, small.client() as realm:
             await asyncio.to_thread(pull, NAME, None, mirror=hub.url)
-            enter(NAME, small.realm.data_dir)
+            entry = enter(NAME, small.realm.data_dir)
+            assert entry is not None
+            # A process of its own would know the real list only.
+            entry.write_text(entry.read_text().replace("isolate = true", "isolate = false"))
             await realm.sysop("reload")
             answer = await realm.ask("Name the capital city of France.", NAME, temperature=0.0)
             assert "Paris" in answer.text
