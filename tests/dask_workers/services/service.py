@@ -6,6 +6,7 @@ import contextlib
 import json
 import queue
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterable
@@ -71,10 +72,16 @@ class Service:
         self.hung_up: queue.Queue[Asked] = queue.Queue()
         self._open: set[socket.socket] = set()
         self._server = _Server(self)
+        self._scheme = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}{self.root}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}{self.root}"
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._scheme = "https"
 
     def reply(self, asked: Asked) -> Reply:
         """Answer a request as the service does."""
