@@ -14,7 +14,7 @@ from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.running import Running
 from mtor_kernel.protocol.ngram import QueryEvent
 from mtor_kernel.protocol.query import Query
-from mtor_kernel.protocol.vectors import embedding_query, groups, vectors_of
+from mtor_kernel.protocol.vectors import check_one_model, embedding_query, groups, vectors_of
 
 #: Called with each event of a query as it comes; a ``Progress`` may have a preview.
 OnEvent = Callable[[QueryEvent], object]
@@ -131,9 +131,12 @@ class Modalities(ABC):
     async def embed(self, texts: Any, model: str = "embedding", **options: Any) -> Any:
         """Return the vector of a text, or those of a list of texts."""
         found: list[list[float]] = []
+        models: list[str] = []
         for group in groups([texts] if isinstance(texts, str) else list(texts)):
             reply = await self._carried(embedding_query(group, model, **options), None, None)
             found += vectors_of(reply.parts, len(group))
+            models.append(reply.model)
+        check_one_model(models)
         return found[0] if isinstance(texts, str) else found
 
     async def api(self, name: str, /, **parameters: Any) -> Any:

@@ -11,7 +11,7 @@ from mtor_kernel.client.modalities import WHAT_IS_IT, OnEvent, api_query, listed
 from mtor_kernel.client.received import Picture, Sound, picture_of, sound_of
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.protocol.query import Query
-from mtor_kernel.protocol.vectors import embedding_query, groups, vectors_of
+from mtor_kernel.protocol.vectors import check_one_model, embedding_query, groups, vectors_of
 
 if TYPE_CHECKING:
     from mtor_kernel.client.sync import RunningQuery
@@ -105,9 +105,12 @@ class PlainModalities(ABC):
     def embed(self, texts: Any, model: str = "embedding", **options: Any) -> Any:
         """Return the vector of a text, or those of a list of texts."""
         found: list[list[float]] = []
+        models: list[str] = []
         for group in groups([texts] if isinstance(texts, str) else list(texts)):
             reply = self._carried(embedding_query(group, model, **options), None)
             found += vectors_of(reply.parts, len(group))
+            models.append(reply.model)
+        check_one_model(models)
         return found[0] if isinstance(texts, str) else found
 
     def api(self, name: str, /, **parameters: Any) -> Any:

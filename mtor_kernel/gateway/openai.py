@@ -66,6 +66,7 @@ class ChatCompletions(Asking):
             else:
                 (answer,) = await self.answers(asked)
                 end = answer.end
+                form.model = end.model
                 self.reply(form.whole(answer.text, end.finish_reason, end.charge.usage))
 
     async def _translate(self, request: ChatRequest) -> Translation:

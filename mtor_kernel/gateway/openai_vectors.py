@@ -11,7 +11,7 @@ import msgspec
 from mtor_kernel.gateway.openai_asking import Asking
 from mtor_kernel.protocol.errors import BadInput, UnknownOption
 from mtor_kernel.protocol.query import Modality
-from mtor_kernel.protocol.vectors import embedding_query, groups, vectors_of
+from mtor_kernel.protocol.vectors import check_one_model, embedding_query, groups, vectors_of
 
 #: Most texts of one request, as at OpenAI.
 MAX_TEXTS = 2048
@@ -54,6 +54,7 @@ class Embeddings(Asking):
         queries = [embedding_query(group, request.model) for group in cut]
         async with self.ask(queries) as asked:
             answers = await self.answers(asked)
+            check_one_model(answer.end.model for answer in answers)
             found = [
                 vector
                 for answer, group in zip(answers, cut, strict=True)
@@ -65,7 +66,9 @@ class Embeddings(Asking):
                 for at, vector in enumerate(found)
             ]
             usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-            self.reply({"object": "list", "data": data, "model": asked.model, "usage": usage})
+            self.reply(
+                {"object": "list", "data": data, "model": answers[0].end.model, "usage": usage}
+            )
 
 
 def _form(request: EmbeddingRequest) -> str:

@@ -30,7 +30,7 @@ from mtor_kernel.magics.make import MAKING, Make
 from mtor_kernel.magics.story import cost_line
 from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.protocol.query import Modality, Query
-from mtor_kernel.protocol.vectors import embedding_query, groups, vectors_of
+from mtor_kernel.protocol.vectors import check_one_model, embedding_query, groups, vectors_of
 
 #: Numbers of a vector that are shown.
 SHOWN_NUMBERS = 4
@@ -141,6 +141,7 @@ class Maker:
     def _embed(self, asked: Make) -> list[Any]:
         texts, single = self._texts(asked.prompt)
         found: list[list[float]] = []
+        models: list[str] = []
         for group in groups(texts):
 
             def show(reply: Reply, size: int = len(group)) -> dict[str, Any]:
@@ -148,7 +149,8 @@ class Maker:
                 return _vectors_bundle(reply, found[-size:])
 
             query = embedding_query(group, asked.model)
-            ask(self._realm, query, self._display(), show)
+            models.append(ask(self._realm, query, self._display(), show).model)
+        check_one_model(models)
         return found[0] if single else found
 
     def _api(self, asked: Make) -> Any:

@@ -55,3 +55,13 @@ def vectors_of(parts: Iterable[Part], count: int) -> list[list[float]]:
     if len(found) != count:
         raise BackendFailed(f"The model gave {len(found)} vectors for {count} texts: ask again.")
     return found
+
+
+def check_one_model(models: Iterable[str]) -> None:
+    """Raise :class:`BackendFailed` unless one model made all vectors: others cannot be compared."""
+    different = sorted(set(models))
+    if len(different) > 1:
+        raise BackendFailed(
+            f"The vectors are of different models ({', '.join(different)}) and cannot be compared: "
+            "ask again, or name one model."
+        )
