@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
@@ -77,7 +78,6 @@ class DiffusersBackend:
                 yield Done(Usage(images=1, pixel_steps=width * height * steps))
 
     def _use_threads(self) -> None:
-        if self._settings.n_threads:
-            import torch
-
+        """Have torch, if it is what draws, compute in so many threads: it counts them by thread."""
+        if self._settings.n_threads and (torch := sys.modules.get("torch")) is not None:
             torch.set_num_threads(self._settings.n_threads)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 from torch import Tensor
 
@@ -29,6 +30,7 @@ class EmojiPipeline(DiffusionPipeline):
     @classmethod
     def open(cls, folder: Path, encoder: MiniLM) -> Self:
         """Read a saved one; nothing is fetched."""
+        diffusers_logging.disable_progress_bar()
         found: Self = cls.from_pretrained(
             folder,
             local_files_only=True,
