@@ -24,6 +24,8 @@ from mtor_kernel.protocol.task import Outcome
 COALESCE_SECONDS = 0.015
 #: Characters that go at once, however short the wait was.
 COALESCE_CHARACTERS = 1024
+#: Between two tellings of how far it is: a backend may say so at every step, with pictures.
+PROGRESS_SECONDS = 0.05
 #: The longest text of one chunk: six bytes a character in the worst case stay within a frame.
 CHUNK_CHARACTERS = 8192
 #: More than what a chunk has around its part.
@@ -67,6 +69,10 @@ class Publisher:
         self._connection = 0
         self._sent_at = float("-inf")
         self._alarmed = False
+        # How far it is, where that is not told yet.
+        self._step: WorkerProgress | None = None
+        self._told_at = float("-inf")
+        self._step_alarmed = False
 
     def publish(self, delta: Delta) -> None:
         """Take the next piece of the answer; send now, or within a few milliseconds."""
@@ -89,20 +95,41 @@ class Publisher:
                 self._alarm.at(due, self.flush)
 
     def progress(self, step: Step) -> None:
-        """Tell how far the attempt is; a preview that is too large stays behind."""
+        """Tell how far the attempt is, now or in a moment; of several only the latest is told.
+
+        A preview that is too large stays behind.
+        """
         fraction = min(1.0, max(0.0, step.fraction))
         preview = step.preview if len(step.preview) <= MAX_PREVIEW_BYTES else b""
-        ref = self._ref
-        self._wire.send(
-            WorkerProgress(ref.query, ref.attempt, ref.epoch, fraction, step.note[:500], preview),
-            self._wire.connection,
-        )
+        ref, note = self._ref, step.note[:500]
+        with self._lock:
+            if not preview and self._step is not None:
+                preview = self._step.preview  # not shown yet, and still the latest
+            self._step = WorkerProgress(ref.query, ref.attempt, ref.epoch, fraction, note, preview)
+            due = self._told_at + PROGRESS_SECONDS
+            if time.monotonic() >= due:
+                self._tell()
+            elif not self._step_alarmed:
+                self._step_alarmed = True
+                self._alarm.at(due, self._tell_late)
 
     def flush(self) -> None:
         """Send what is not sent yet."""
         with self._lock:
             self._alarmed = False
+            self._tell()
             self._send()
+
+    def _tell_late(self) -> None:
+        with self._lock:
+            self._step_alarmed = False
+            self._tell()
+
+    def _tell(self) -> None:
+        step, self._step = self._step, None
+        if step is not None:
+            self._told_at = time.monotonic()
+            self._wire.send(step, self._wire.connection)
 
     def finish(self, outcome: Outcome) -> None:
         """Tell how the attempt ended, right after the last of its answer.

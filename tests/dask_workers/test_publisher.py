@@ -9,8 +9,15 @@ import pytest
 
 from dask_workers.alarm import Alarm
 from dask_workers.publisher import CHUNK_CHARACTERS, Publisher
-from mtor_kernel.protocol.backend import Delta
-from mtor_kernel.protocol.ngram import AttemptRef, WorkerChunk, WorkerNGram, WorkerOutcome, units
+from mtor_kernel.protocol.backend import Delta, Step
+from mtor_kernel.protocol.ngram import (
+    AttemptRef,
+    WorkerChunk,
+    WorkerNGram,
+    WorkerOutcome,
+    WorkerProgress,
+    units,
+)
 from mtor_kernel.protocol.query import Data, Text
 from mtor_kernel.protocol.task import Outcome
 
@@ -25,6 +32,7 @@ class Tape:
         self.sent: list[tuple[int, WorkerChunk]] = []
         #: Outcomes, with the number of chunks that went before.
         self.ended: list[tuple[int, WorkerOutcome]] = []
+        self.steps: list[WorkerProgress] = []
         self.news = threading.Condition()
 
     def send(self, ngram: WorkerNGram, connection: int) -> bool:
@@ -32,6 +40,11 @@ class Tape:
             return False
         if isinstance(ngram, WorkerOutcome):
             self.ended.append((len(self.sent), ngram))
+            return True
+        if isinstance(ngram, WorkerProgress):
+            with self.news:
+                self.steps.append(ngram)
+                self.news.notify_all()
             return True
         assert isinstance(ngram, WorkerChunk)
         with self.news:
@@ -178,3 +191,20 @@ def test_the_outcome_of_what_the_link_did_not_take_is_left_to_dask(
     publisher.publish(Delta("", Data("x" * 300_000)))
     publisher.finish(Outcome(REF, publisher.parts()))
     assert not tape.ended
+
+
+def test_of_many_steps_the_first_and_the_latest_are_told(tape: Tape, publisher: Publisher) -> None:
+    for number in range(1000):
+        publisher.progress(Step(number / 1000, f"step {number}", b"picture"))
+    with tape.news:
+        assert tape.news.wait_for(lambda: tape.steps[-1].note == "step 999", 5)
+    assert tape.steps[0].note == "step 0"
+    # Twenty a second at most: a thousand in less than a second would be fifty times that.
+    assert len(tape.steps) < 500
+
+
+def test_the_latest_step_is_told_before_the_end(tape: Tape, publisher: Publisher) -> None:
+    publisher.progress(Step(0.1, "first"))
+    publisher.progress(Step(0.9, "last"))
+    publisher.flush()
+    assert [step.note for step in tape.steps] == ["first", "last"]
