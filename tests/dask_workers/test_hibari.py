@@ -124,7 +124,7 @@ def test_a_text_that_is_too_long_is_refused(voice: HibariBackend) -> None:
 
 def test_a_cancel_waits_for_one_piece_of_a_giant_sentence(voice: HibariBackend) -> None:
     desk = Desk()
-    stream = voice.stream(Query.ask("and then they went on " * 200), desk)
+    stream = voice.stream(Query.ask("and then they went on " * 150), desk)
     next(iter(stream))
     desk.cancel()
     assert list(stream) == []
