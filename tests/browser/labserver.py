@@ -1,0 +1,90 @@
+"""A real JupyterLab on loopback, with the panel and a personal realm behind it."""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "mtor_kernel" / "labextension"
+START_SECONDS = 90
+
+
+@contextlib.contextmanager
+def serve_lab(folder: Path) -> Iterator[str]:
+    """Run a lab whose every directory lies in `folder`; gives the address, with its token."""
+    extensions = folder / "share" / "jupyter" / "labextensions"
+    extensions.mkdir(parents=True)
+    (extensions / "mtor-realm").symlink_to(BUILT)
+    (folder / "work").mkdir()
+    _set_up_quietly(folder / "settings")
+    port, token = _free_port(), secrets.token_hex(16)
+    environment = os.environ | {
+        "JUPYTER_PATH": os.fspath(folder / "share" / "jupyter"),
+        "JUPYTER_RUNTIME_DIR": os.fspath(folder / "runtime"),
+        "JUPYTER_CONFIG_DIR": os.fspath(folder / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": os.fspath(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": os.fspath(folder / "workspaces"),
+    }
+    log = folder / "lab.log"
+    with log.open("w") as out:
+        lab = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+                f"--IdentityProvider.token={token}",
+                f"--ServerApp.root_dir={folder / 'work'}",
+                "--LabApp.extension_manager=readonly",
+                "--LabApp.expose_app_in_browser=True",
+                "--ServerApp.jpserver_extensions={'mtor_kernel': True}",
+            ],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            _await(f"http://127.0.0.1:{port}/api/status?token={token}", lab, log)
+            yield f"http://127.0.0.1:{port}/lab?token={token}"
+        finally:
+            lab.terminate()
+            lab.wait(20)
+            subprocess.run(
+                [sys.executable, "-m", "mtor_kernel.cli", "realm", "stop"],
+                env=environment,
+                capture_output=True,
+                check=False,
+            )
+
+
+def _set_up_quietly(settings: Path) -> None:
+    """Have the lab not ask whether it may fetch news: the question would cover the panel."""
+    place = settings / "@jupyterlab" / "apputils-extension"
+    place.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (place / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _await(url: str, lab: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if lab.poll() is not None:
+            raise RuntimeError(log.read_text())
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(url, timeout=2).read()
+            return
+        time.sleep(0.05)
+    raise TimeoutError(log.read_text())
