@@ -1,4 +1,4 @@
-"""A browser, and a lab for it. The asynchronous face of Playwright: pytest-jupyter has a loop too."""
+"""A browser, and a lab for it. Asynchronous, since pytest-jupyter has a loop of its own."""
 
 import os
 import shutil
