@@ -84,10 +84,12 @@ class Cluster:
             The scheduler did not come up; its log says why.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        await self._start_scheduler()
+        await self._spawn_scheduler()
+        # They import the same packages at the same time, and find the scheduler by its file.
         for number in range(self._workers):
             self._children.append(await self._start_worker(number))
             self._watches.append(_Watch(time.monotonic()))
+        await self._find_scheduler()
         self._keeper = asyncio.create_task(self._keep(moved), name="mtor-cluster")
 
     async def close(self) -> None:
@@ -107,7 +109,8 @@ class Cluster:
                 if self._scheduler is None or self._scheduler.returncode is not None:
                     log.warning("the scheduler has ended; starting another")
                     await asyncio.gather(*(_end(child) for child in self._children))
-                    await self._start_scheduler()
+                    await self._spawn_scheduler()
+                    await self._find_scheduler()
                     await moved(self.address)
                 for number, (child, watch) in enumerate(
                     zip(self._children, self._watches, strict=True)
@@ -120,17 +123,24 @@ class Cluster:
             except Exception:  # the keeper outlives whatever happens
                 log.exception("the cluster could not be mended; trying again")
 
-    async def _start_scheduler(self) -> None:
-        found = self._folder / "scheduler.json"
-        found.unlink(missing_ok=True)
+    @property
+    def _where(self) -> Path:
+        """The file in which the scheduler writes its address."""
+        return self._folder / "scheduler.json"
+
+    async def _spawn_scheduler(self) -> None:
+        self._where.unlink(missing_ok=True)
         self._scheduler = await self._spawn(
             "scheduler",
-            *["--host=tls://127.0.0.1", "--port=0", f"--scheduler-file={found}"],
+            *["--host=tls://127.0.0.1", "--port=0", f"--scheduler-file={self._where}"],
         )
+
+    async def _find_scheduler(self) -> None:
+        assert self._scheduler is not None
         deadline = time.monotonic() + _START_SECONDS
         while self._scheduler.returncode is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError, msgspec.DecodeError, KeyError):
-                self.address = msgspec.json.decode(found.read_bytes())["address"]
+                self.address = msgspec.json.decode(self._where.read_bytes())["address"]
                 return
             await asyncio.sleep(0.02)
         await _end(self._scheduler)  # or nobody would look at it again
@@ -141,7 +151,7 @@ class Cluster:
     async def _start_worker(self, number: int) -> asyncio.subprocess.Process:
         return await self._spawn(
             "worker",
-            self.address,
+            f"--scheduler-file={self._where}",
             f"--name=worker-{number}",
             f"--nthreads={self._threads}",
             "--no-nanny",
