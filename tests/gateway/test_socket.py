@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from tornado.httpclient import HTTPClientError
+from websocket import ABNF
 
 from mtor_kernel.gateway.shared import Limits
-from mtor_kernel.gateway.upgrade import MAX_READ_BYTES
+from mtor_kernel.gateway.upgrade import MAX_READ_BYTES, _frame
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES
 from mtor_kernel.protocol.ngram import (
     SUBPROTOCOL,
@@ -392,3 +393,10 @@ async def test_a_realm_that_closes_says_so_and_asks_to_come_back(tmp_path: Path)
                 answer = await http.get(path)
                 assert answer.status_code == 503
                 assert answer.json()["error"]["code"] == "realm_stopping"
+
+
+@pytest.mark.parametrize("length", [0, 125, 126, 65_535, 65_536, 200_000])
+async def test_a_frame_says_its_length_as_the_standard_wants_it(length: int) -> None:
+    frame = ABNF.create_frame("x" * length, ABNF.OPCODE_TEXT)
+    frame.mask_value = 0
+    assert _frame(b"x" * length) == frame.format()
