@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dask_workers.remote import broken, count_tokens, options
+from dask_workers.failures import broken
+from dask_workers.remote import count_tokens, options
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BadInput

@@ -1,50 +1,27 @@
-"""What backends have in common that talk to a service: a call that can be cancelled, its errors.
+"""What backends have in common that talk to a service: its settings, a call that can be cancelled.
 
-Whatever goes wrong at a service is a :class:`BackendFailed`: it counts against the model, and the
-next of a chain may answer. Only what the service calls a bad request is the user's to change.
-No message holds a key, an address or a path, whatever the service said.
+Whatever a client library raises within a call becomes one of the errors of ``failures.py``.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from dask_workers.failures import broken, failed, garbled, refusal, sentence, silent, unreachable
 from mtor_kernel.protocol.backend import Context, ModelSpec
-from mtor_kernel.protocol.errors import BackendFailed, BadInput, RealmError, TooLarge
+from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.query import Options, Query
 
 Seconds = Annotated[float, Meta(gt=0)]
 
-#: The longest wait that is believed of a service.
-MAX_RETRY_SECONDS = 86_400.0
-#: What is shown of a service's own words.
-SHOWN_CHARACTERS = 300
-
-_TOO_LONG = re.compile(
-    r"context[ _](length|window|size)|maximum context|too (long|many tokens)|exceed_context", re.I
-)
-#: What may be secret in a sentence of somebody else: keys, URLs, paths, addresses.
-_SECRETS = re.compile(
-    r"(?i:bearer|basic)\s+\S+"
-    r"|\b(?:sk|hf|pk|key|token)[-_][\w-]{6,}\S*"
-    r"|\b[a-zA-Z][\w+.-]*://\S+"
-    r"|(?<![\w/])(?:~|[A-Za-z]:)?[/\\][\w.@~-]+(?:[/\\][\w.@~%-]+)*"
-    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?"
-)
-_BAD_REQUESTS = frozenset({400, 409, 415, 422})
-_DENIALS = frozenset({401, 402, 403})
-_BUSY = frozenset({429, 503, 529})
 #: What clients raise, in parts of their names, for a connection that ends too early.
 _BROKEN = ("ReadError", "WriteError", "ProtocolError", "IncompleteRead", "Disconnected", "Reset")
 #: What client libraries raise for an error that a service tells in the middle of its answer.
@@ -129,7 +106,7 @@ class Call:
         """Take note of an answer's beginning; raise where it is a refusal."""
         self._answered = True
         if body is not None:
-            self._refusal = refusal(self._name, status, headers, body, self._settings)
+            self._refusal = refusal(self._name, status, headers, body, self._settings.secrets())
             raise self._refusal
 
     def failure(self, error: BaseException) -> RealmError:
@@ -151,7 +128,7 @@ class Call:
             return unreachable(self._name)
         if type(error).__name__ in _TOLD:
             body = getattr(error, "body", None) or str(error)
-            return failed(self._name, _sentence(body, self._settings))
+            return failed(self._name, sentence(body, self._settings.secrets()))
         return garbled(self._name, type(error).__name__)
 
     def close(self) -> None:
@@ -204,109 +181,6 @@ def on_response(response: Any) -> None:
 HOOKS: dict[str, list[Any]] = {"request": [on_request], "response": [on_response]}
 
 
-def refusal(
-    name: str, status: int, headers: Any, body: bytes, settings: ServiceSettings
-) -> RealmError:
-    """Return the error for a status that is no answer."""
-    said = _said(body, settings)
-    if status == 413 or (status in _BAD_REQUESTS and _TOO_LONG.search(said)):
-        return TooLarge(f"This is too long for {name}: shorten it, or begin anew. It says: {said}.")
-    if status in _BAD_REQUESTS:
-        return BadInput(f"The service of {name} cannot take this query: {said}.")
-    if status in _DENIALS:
-        return BackendFailed(
-            f"The service of {name} refuses the realm's key (status {status}): tell the sysop.",
-            status=status,
-        )
-    wait = _loads_in(body) if retry_after(headers) is None else retry_after(headers)
-    if status in _BUSY:
-        when = f"in {wait:.0f} s" if wait else "later"
-        return BackendFailed(
-            f"The service of {name} has no room just now (status {status}): ask again {when}.",
-            retry_after_seconds=wait,
-            status=status,
-        )
-    if 300 <= status < 400:
-        return BackendFailed(
-            f"The service of {name} has moved (status {status}): the sysop must correct its URL.",
-            status=status,
-        )
-    if status == 404:
-        return BackendFailed(
-            f"The service of {name} does not have it (status 404): the sysop must look at the "
-            f"model's URL and name. It says: {said}.",
-            status=status,
-        )
-    return BackendFailed(
-        f"The service of {name} failed (status {status}): try again, or tell the sysop.",
-        retry_after_seconds=wait,
-        status=status,
-    )
-
-
-def unreachable(name: str) -> BackendFailed:
-    """Return the error for a service that does not answer the door."""
-    return BackendFailed(
-        f"The worker cannot reach the service of {name}: try again, or tell the sysop."
-    )
-
-
-def silent(name: str, seconds: float) -> BackendFailed:
-    """Return the error for a service that says nothing for too long."""
-    return BackendFailed(
-        f"The service of {name} said nothing for {seconds:g} s: try again, or tell the sysop."
-    )
-
-
-def broken(name: str) -> BackendFailed:
-    """Return the error for an answer that stops before its end."""
-    return BackendFailed(f"The service of {name} broke off in its answer: ask again.")
-
-
-def failed(name: str, said: str) -> BackendFailed:
-    """Return the error for a failure that the service tells in the middle of its answer."""
-    return BackendFailed(f"The service of {name} failed in its answer: {said}. Ask again.")
-
-
-def garbled(name: str, why: str) -> BackendFailed:
-    """Return the error for an answer that makes no sense."""
-    return BackendFailed(
-        f"The service of {name} answered what nobody can read ({why}): try again, or tell the "
-        "sysop."
-    )
-
-
-def retry_after(headers: Any) -> float | None:
-    """Return the seconds that a service asks for; ``None`` where it says nothing of use."""
-    said = str(headers.get("retry-after") or "").strip()
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return max(0.0, min(seconds, MAX_RETRY_SECONDS)) if seconds == seconds else None
-
-
-def _loads_in(body: bytes) -> float | None:
-    """Return the seconds that Hugging Face takes to load a model, where it says them."""
-    with suppress(ValueError):
-        told = msgspec.json.decode(body)
-        if isinstance(told, dict):
-            return retry_after({"retry-after": told.get("estimated_time")})
-    return None
-
-
-def scrub(text: str, *secrets: str) -> str:
-    """Return somebody else's sentence without what may be secret in it, and not too long."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "…")
-    clean = _SECRETS.sub("…", text)
-    return " ".join(clean.split())[:SHOWN_CHARACTERS].rstrip(". ")
-
-
 def options(query: Query, spec: ModelSpec) -> Options:
     """Return the options that hold: the query's own, and behind them the catalogue's."""
     given = query.options.given()
@@ -319,23 +193,6 @@ def options(query: Query, spec: ModelSpec) -> Options:
 def count_tokens(text: str) -> int:
     """Estimate the tokens of a text, at four characters each."""
     return max(1, -(-len(text) // 4))
-
-
-def _said(body: bytes, settings: ServiceSettings) -> str:
-    """Return the sentence in an error's body, clean."""
-    try:
-        told = msgspec.json.decode(body)
-    except ValueError:
-        told = body[:20_000].decode("utf-8", "replace")
-    return _sentence(told, settings)
-
-
-def _sentence(told: Any, settings: ServiceSettings) -> str:
-    """Return the sentence in what a service tells of an error, clean."""
-    for name in ("error", "detail", "message", "reason"):
-        while isinstance(told, dict) and isinstance(told.get(name), dict | str):
-            told = told[name]
-    return scrub(str(told), *settings.secrets()) or "it does not say why"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from dask_workers.dialogue import Signs, check_parts, finish_reason
-from dask_workers.remote import HOOKS, ServiceSettings, broken, calling, count_tokens, options
+from dask_workers.failures import broken
+from dask_workers.remote import HOOKS, ServiceSettings, calling, count_tokens, options
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BadInput

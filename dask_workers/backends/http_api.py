@@ -15,17 +15,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from msgspec import Meta
 
-from dask_workers.remote import (
-    Call,
-    Seconds,
-    ServiceSettings,
-    broken,
-    calling,
-    garbled,
-    options,
-    silent,
-    unreachable,
-)
+from dask_workers.failures import broken, garbled, silent, unreachable
+from dask_workers.remote import Call, Seconds, ServiceSettings, calling, options
 from dask_workers.template import Parameter, Template, is_path, pick, say, show
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step

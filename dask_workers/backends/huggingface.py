@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import msgspec
 
 from dask_workers import dialogue
+from dask_workers.failures import garbled
 from dask_workers.media import whole_wav
 from dask_workers.remote import (
     Call,
     ServiceSettings,
     calling,
     count_tokens,
-    garbled,
     on_request,
     on_response,
     options,

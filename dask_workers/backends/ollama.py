@@ -11,16 +11,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from dask_workers.dialogue import Signs, check_parts, estimate_input, finish_reason
-from dask_workers.remote import (
-    HOOKS,
-    Call,
-    ServiceSettings,
-    calling,
-    count_tokens,
-    garbled,
-    options,
-    scrub,
-)
+from dask_workers.failures import garbled, scrub
+from dask_workers.remote import HOOKS, Call, ServiceSettings, calling, count_tokens, options
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BackendFailed

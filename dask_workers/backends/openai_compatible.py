@@ -10,16 +10,9 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from dask_workers import dialogue
+from dask_workers.failures import garbled
 from dask_workers.media import picture_kind, sentences, whole_wav
-from dask_workers.remote import (
-    HOOKS,
-    Call,
-    ServiceSettings,
-    calling,
-    count_tokens,
-    garbled,
-    options,
-)
+from dask_workers.remote import HOOKS, Call, ServiceSettings, calling, count_tokens, options
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BadInput

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from dask_workers.failures import MAX_RETRY_SECONDS, retry_after, scrub
 from dask_workers.media import picture_kind, sentences, whole_wav
-from dask_workers.remote import MAX_RETRY_SECONDS, retry_after, scrub
 from tests.dask_workers.contract import png, wav
 
 
