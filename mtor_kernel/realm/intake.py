@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 import secrets
@@ -17,13 +18,15 @@ from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import InsufficientFunds, NoModel, QuotaExceeded, RealmError
 from mtor_kernel.protocol.identity import Role, User
-from mtor_kernel.protocol.query import Query, text_of
+from mtor_kernel.protocol.query import Audio, Query, text_of
+from mtor_kernel.realm import recordings
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.streams import Stream
 from mtor_kernel.scheduling import admission, fit, pricing
 from mtor_kernel.scheduling.fairqueue import Ticket
 from mtor_kernel.storage import queries
+from mtor_kernel.storage.blobs import Blobs
 from mtor_kernel.storage.queries import NewQuery, WaitingRow
 from mtor_kernel.storage.store import Store
 
@@ -97,6 +100,7 @@ class Intake(LoggingConfigurable):
         store: Store,
         lanes: Lanes,
         people: People,
+        blobs: Blobs,
         placed: Callable[[Place], None],
         **kwargs: Any,
     ) -> None:
@@ -104,20 +108,21 @@ class Intake(LoggingConfigurable):
         self._store = store
         self._lanes = lanes
         self._people = people
+        self._blobs = blobs
         self._placed = placed
         #: Whether queries are taken.
         self.open = True
 
-    def quote(self, user: User, query: Query) -> Quote:
+    async def quote(self, user: User, query: Query) -> Quote:
         """Return what `query` would cost at most and how long it would wait."""
-        plan = self._examine(user, query)
+        plan = self._examine(user, query, await self._seconds(user, query))
         eta = self._lanes.eta(plan.lane, len(plan.lane.queue))
         return Quote(plan.lane.model, plan.most.hold_micro, eta)
 
     async def admit(self, user: User, query: Query, key: str) -> Submitted:
         """Write `query` down and put it on the line; see :meth:`Realm.submit`."""
         try:
-            plan = self._examine(user, query)
+            plan = self._examine(user, query, await self._seconds(user, query))
         except RealmError:
             # What was admitted once is not refused when it is only said again.
             digest = _digest(encode(query))
@@ -168,12 +173,25 @@ class Intake(LoggingConfigurable):
             else:
                 await self._give_up(row, now)
 
-    def _examine(self, user: User, query: Query) -> _Plan:
+    async def _seconds(self, user: User, query: Query) -> float | None:
+        """Return how long the longest recording of a query is, as far as that can be seen."""
+        found: list[float] = []
+        for blob, kind in query.named.items():
+            if kind is Audio:
+                path, _ = await self._blobs.open(user.name, blob)
+                seconds = await asyncio.to_thread(recordings.seconds_of, path)
+                found += [] if seconds is None else [seconds]
+        return max(found, default=None)
+
+    def _examine(self, user: User, query: Query, seconds: float | None) -> _Plan:
         """Return the lane of a query and what it may take, or raise what is wrong with it."""
         catalogue = self._lanes.catalogue
-        lane, chain = self._lanes.routes(
-            query.model, lambda spec: fit.check(catalogue, user, query, spec)
-        )
+
+        def check(spec: ModelSpec) -> None:
+            fit.check(catalogue, user, query, spec)
+            recordings.check_length(seconds, spec)
+
+        lane, chain = self._lanes.routes(query.model, check)
         under_way = len(self._lanes.places)
         if under_way >= self.max_waiting:
             raise QuotaExceeded(

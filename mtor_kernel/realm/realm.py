@@ -107,7 +107,9 @@ class Realm(LoggingConfigurable):
                 (WATCH_SECONDS, self._end_lanes),
             ],
         )
-        self._intake = Intake(self.store, self.lanes, self.people, self._placed, parent=self)
+        self._intake = Intake(
+            self.store, self.lanes, self.people, self.blobs, self._placed, parent=self
+        )
         self.sysop = Sysop(self)
         self.pulls = Pulls(self._folder, self.reload)
         self._stopping = False
@@ -228,7 +230,7 @@ class Realm(LoggingConfigurable):
 
     async def quote(self, user: User, query: Query) -> Quote:
         """Return what `query` would cost at most and how long it would wait, and submit nothing."""
-        return self._intake.quote(user, query)
+        return await self._intake.quote(user, query)
 
     async def keep(self, user: User, content: bytes | AsyncIterator[bytes], mime: str) -> BlobInfo:
         """Keep a blob for a person, within their quota; see :meth:`Blobs.put`."""
