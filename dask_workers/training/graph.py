@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ def write_graph(unet: UNet2DConditionModel, weights: Path, place: Path) -> None:
     """
     import onnx
 
+    with warnings.catch_warnings():
+        # torch says that this way is the old one, and which choices are not traced: they are none.
+        warnings.simplefilter("ignore")
+        _export(unet, place)
+    model = onnx.load(place)
+    _point(model, weights, weights.relative_to(place.parent).as_posix())
+    onnx.save(model, place)
+
+
+def _export(unet: UNet2DConditionModel, place: Path) -> None:
     torch.onnx.export(
         _Flat(unet.float().eval()),
         (
@@ -60,9 +71,6 @@ def write_graph(unet: UNet2DConditionModel, weights: Path, place: Path) -> None:
         do_constant_folding=False,  # every weight keeps its name
         dynamo=False,
     )
-    model = onnx.load(place)
-    _point(model, weights, weights.relative_to(place.parent).as_posix())
-    onnx.save(model, place)
 
 
 def _point(model: Any, weights: Path, location: str) -> None:

@@ -92,3 +92,13 @@ def minilm() -> Path:
 @pytest.fixture(scope="session")
 def whisper_tiny_en() -> Path:
     return pull("whisper-tiny-en")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Have torch compute in one thread: on a busy machine two spin and wait for each other."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
