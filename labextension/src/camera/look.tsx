@@ -22,10 +22,13 @@ export function Look(props: ILookProps): JSX.Element {
   const [question, setQuestion] = useState('');
   const [running, setRunning] = useState<IRunning | null>(null);
   const [trouble, setTrouble] = useState('');
+  // A camera takes a moment before it shows anything.
+  const [seeing, setSeeing] = useState(false);
   const video = useRef<HTMLVideoElement>(null);
   const file = useRef<HTMLInputElement>(null);
   useSignals(camera.changed);
   useEffect(() => {
+    setSeeing(false);
     if (video.current) {
       video.current.srcObject = camera.stream;
     }
@@ -80,6 +83,7 @@ export function Look(props: ILookProps): JSX.Element {
             autoPlay
             muted
             playsInline
+            onLoadedData={() => setSeeing(true)}
             aria-label={trans.__('What the camera sees')}
           />
           {camera.devices.length > 1 && (
@@ -108,7 +112,7 @@ export function Look(props: ILookProps): JSX.Element {
       <div className="jp-mtor-bar">
         {camera.stream ? (
           <>
-            <button type="button" onClick={() => void take()}>
+            <button type="button" disabled={!seeing} onClick={() => void take()}>
               {trans.__('Take the picture')}
             </button>
             <button type="button" onClick={() => camera.stop()}>
