@@ -26,6 +26,8 @@ async def fill(page: Page, tab: str) -> None:
         await page.get_by_label("What to draw").fill("a red heart")
         await page.get_by_label("What to draw").press("Enter")
         await expect(page.locator(".jp-mtor-turn[aria-busy=false]")).to_be_visible()
+    elif tab == "Queue":
+        await expect(page.locator(".jp-mtor-table tbody tr").first).to_be_visible()
 
 
 async def test_every_tab_shows_something_worth_a_picture(
