@@ -309,6 +309,7 @@ export interface LaneInfo {
   model: string;
   running?: number;
   slots?: number;
+  trouble?: string;
   waiting?: number;
 }
 /**
@@ -363,6 +364,7 @@ export interface ModelInfo {
   modality: Modality;
   name: string;
   rates?: RateCard | null;
+  roles?: Role[];
   slots?: number;
   stands_for?: string[];
   waiting?: number;
@@ -415,17 +417,21 @@ export interface Progress {
  */
 export interface Queued {
   eta_seconds?: number | null;
+  model?: string;
   op: 'queued';
   position: number;
   query: string;
+  reason?: string;
 }
 /**
  * An attempt was given to a worker.
  */
 export interface Started {
   attempt: number;
+  model?: string;
   op: 'started';
   query: string;
+  reason?: string;
 }
 /**
  * The attempt before this one is void: forget its text; it starts afresh with this number.

@@ -68,7 +68,7 @@ class Transcript:
             case Queued():
                 return [event], False
             case Started():
-                return self._begin(event.attempt, event.model), False
+                return self._begin(event.attempt, event), False
             case Requeued():
                 self._turn(event.attempt)
                 return [event], False
@@ -86,7 +86,7 @@ class Transcript:
                 self.end = event
                 return [event], False
 
-    def _begin(self, attempt: int, model: str = "") -> list[QueryEvent]:
+    def _begin(self, attempt: int, event: Started | None = None) -> list[QueryEvent]:
         """An attempt runs; tell first that its predecessor is void where nobody has told."""
         if attempt < self.attempt or (attempt == self.attempt and self._started):
             return []
@@ -96,7 +96,7 @@ class Transcript:
                 told.append(Requeued(self.query, attempt))
             self._turn(attempt)
         self._started = True
-        return [*told, Started(self.query, attempt, model)]
+        return [*told, event or Started(self.query, attempt)]
 
     def _turn(self, attempt: int) -> None:
         """Forget the answer so far: this attempt starts afresh."""

@@ -153,8 +153,9 @@ class Started(_Told, tag="started"):
 
     query: QueryId
     attempt: AttemptNumber
-    #: Which model answers: of a chain not always the one that was admitted.
+    #: Which model answers: of a chain not always the one that was admitted, and then why.
     model: str = ""
+    reason: str = ""
 
 
 class Progress(_Told, tag="progress"):

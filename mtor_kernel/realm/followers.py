@@ -62,7 +62,7 @@ class _Cursor:
             return told
         if stream.attempt == self.attempt and not self.started:
             self.started = True
-            told.append(Started(stream.query, stream.attempt, stream.model))
+            told.append(Started(stream.query, stream.attempt, stream.model, stream.note))
         if stream.progress is not None and stream.progress is not self.progress:
             self.progress = stream.progress
             told.append(stream.progress)

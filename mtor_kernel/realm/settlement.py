@@ -265,7 +265,8 @@ class Settlement:
             return
         failed = attempt.lane.model
         log.info("%s goes on with %s, since %s failed: %s", ref.query, lane.model, failed, reason)
-        attempt.stream.requeue(f"{failed} failed, so {lane.model} answers. {reason}")
+        attempt.stream.note = f"{failed} failed, so {lane.model} answers"
+        attempt.stream.requeue(f"{attempt.stream.note}. {reason}")
         attempt.lane.queue.ended(ref.query, 0.0)
         self._failover.enter(attempt.place, lane, query)
 

@@ -60,7 +60,7 @@ class Stream:
         self.reason = ""
         #: Which model answers, once an attempt has begun.
         self.model = ""
-        #: Why it waits in another lane than at first, where it does.
+        #: Why it is in another lane than at first, where it is.
         self.note = ""
         #: Position in the lane and ETA in seconds, as last computed.
         self.place: Queued | None = None

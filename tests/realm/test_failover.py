@@ -22,8 +22,10 @@ from mtor_kernel.protocol.ngram import (
     Failed,
     Queued,
     Requeued,
+    Served,
     Settled,
     Started,
+    WorkerHello,
 )
 from mtor_kernel.protocol.query import Query
 from tests.plugins import BusyBackend, DiceBackend, register
@@ -56,6 +58,7 @@ dear-chat = ["cheap", "dear"]
 long-chat = ["cheap", "flaky", "good"]
 club-chat = ["cheap", "club"]
 waits = ["held", "good"]
+away = ["solo", "good"]
 dice = ["dice-1", "dice-2", "dice-3"]
 """ + "".join(
     [
@@ -65,6 +68,7 @@ dice = ["dice-1", "dice-2", "dice-3"]
         model("dear", rates="query_micro = 90_000"),
         model("club", 'roles = ["user"]'),
         model("held", "slots = 1", settings="hang = true"),
+        model("solo", settings="missing = 'it lives elsewhere'"),
         model("busy").replace('"echo"', '"busy"'),
         *(
             model(f"dice-{n}", "slots = 4", rates=f"output_token_micro = {n}").replace(
@@ -297,3 +301,29 @@ async def test_whatever_fails_and_is_cancelled_each_query_ends_once_and_pays_its
     me = await ann.me()
     assert (me.balance_micro, me.held_micro) == (100_000 - spent, 0)
     assert not small.realm.lanes.places
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_what_only_a_worker_that_is_gone_could_answer_goes_on_elsewhere(
+    small: SmallRealm, ann: RealmClient
+) -> None:
+    workers = small.realm.workers
+    link = workers.join(WorkerHello("elsewhere", served=(Served("solo", 1),)), lambda ngram: None)
+    running = await ann.submit(Query.ask("first", "away"))
+    await until(lambda: small.realm.lanes["solo"].attempts)
+    waiting = await ann.submit(Query.ask("second", "away"))
+    assert (running.model, waiting.model) == ("solo", "solo")
+    link.left()
+    # The one that waits is moved once nobody has served its lane for a while; the other one when
+    # its lease has lapsed.
+    events = await story(waiting)
+    waits = {event.reason for event in events if isinstance(event, Queued)}
+    assert "no worker serves solo just now" in waits
+    (started,) = [event for event in events if isinstance(event, Started)]
+    assert started.reason == "solo is served by nobody just now, so good answers"
+    assert (await waiting.answer()).attempts == 1
+    events = await story(running)
+    (requeued,) = [event for event in events if isinstance(event, Requeued)]
+    assert requeued.reason.startswith("solo failed, so good answers.")
+    assert (await running.answer()).text == "first"
