@@ -116,9 +116,10 @@ class RealmClient(Modalities):
         RealmError
             The realm refused it, or cannot be reached.
         """
-        checked(query)
+        key = key or uuid.uuid4().hex
+        checked(query, key)
         self._connection.wake()
-        return await self._connection.conversation.submit(query, key or uuid.uuid4().hex)
+        return await self._connection.conversation.submit(query, key)
 
     async def ask(
         self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mtor_kernel.protocol.codec import MAX_FRAME_BYTES
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode
 from mtor_kernel.protocol.errors import BadInput, Malformed, TooLarge
 from mtor_kernel.protocol.ngram import Submit
 from mtor_kernel.protocol.query import (
@@ -67,16 +67,16 @@ def question(
     return checked(made)
 
 
-def checked(query: Query) -> Query:
+def checked(query: Query, key: str = "k" * 128) -> Query:
     """Return `query` if it can be sent; what only the realm knows is for the realm to check.
 
     Structs made in Python aren't validated: a mistake shall show here, not after a round trip.
     """
     try:
-        frame = msgspec.json.encode(Submit("k" * 128, query, id="0" * 16))
-        msgspec.json.decode(frame, type=Submit)
-    except msgspec.ValidationError as error:
-        raise Malformed(f"This is not a query that can be asked: {error}.") from None
+        frame = msgspec.json.encode(Submit(key, query, id="0" * 16))
+        decode(frame, Submit, limit=len(frame))
+    except Malformed as error:
+        raise Malformed(f"This is not a query that can be asked: {error.message}") from None
     except (TypeError, UnicodeEncodeError) as error:
         raise Malformed(f"This query cannot be written as JSON: {error}.") from None
     if len(frame) > MAX_FRAME_BYTES:

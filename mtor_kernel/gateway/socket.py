@@ -13,11 +13,12 @@ import asyncio
 import logging
 import uuid
 
+import msgspec
 from tornado.websocket import WebSocketClosedError
 
 from mtor_kernel.gateway.failures import fault
 from mtor_kernel.gateway.upgrade import FAULT, POLICY, RESTART, TOO_BIG, Socket
-from mtor_kernel.protocol.codec import MAX_FRAME_BYTES
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode
 from mtor_kernel.protocol.errors import (
     BadInput,
     Banned,
@@ -32,6 +33,7 @@ from mtor_kernel.protocol.ngram import (
     Admitted,
     Cancel,
     ClientNGram,
+    CommandId,
     Error,
     Hello,
     Refused,
@@ -43,6 +45,12 @@ from mtor_kernel.protocol.ngram import (
 )
 
 log = logging.getLogger(__name__)
+
+
+class _Numbered(msgspec.Struct):
+    """What of a command must be right for its refusal to have an address."""
+
+    id: CommandId = ""
 
 
 class ClientSocket(Socket):
@@ -69,7 +77,7 @@ class ClientSocket(Socket):
         try:
             command: ClientNGram = self.heard(message, ClientNGram)
         except RealmError as error:
-            await self._misheard(error)
+            await self._misheard(error, message)
             return
         if isinstance(command, Submit):
             await self._places.acquire()
@@ -86,9 +94,9 @@ class ClientSocket(Socket):
         self._commands.discard(task)
         self._places.release()
 
-    async def _misheard(self, error: RealmError) -> None:
+    async def _misheard(self, error: RealmError, message: str | bytes) -> None:
         self.gateway.counters.malformed.labels(self.kind).inc()
-        await self._answer(Error(error.info()))
+        await self._answer(Error(error.info(), _id_of(message)))
         if isinstance(error, TooLarge):
             self.turn_away(error, TOO_BIG)
 
@@ -177,6 +185,14 @@ class ClientSocket(Socket):
         except Exception:
             log.exception("fault while telling news to %s", self.user.name)
             self.close(FAULT, "a fault of the realm's own")
+
+
+def _id_of(message: str | bytes) -> str:
+    """Return the id of a command that could not be read: whoever said it waits for an answer."""
+    try:
+        return decode(message, _Numbered).id
+    except BadInput:
+        return ""
 
 
 def _refusal(command: ClientNGram, error: ErrorInfo) -> Error | Refused:

@@ -13,6 +13,7 @@ from mtor_kernel.protocol.errors import (
     AdmissionPaused,
     Forbidden,
     KeyConflict,
+    Malformed,
     NotFound,
     QueryCancelled,
     Unauthenticated,
@@ -109,6 +110,22 @@ async def test_refusals_have_the_realms_own_errors(small: SmallRealm, owner: Rea
     async with small.client("token-of-ann") as ann:
         with pytest.raises(Forbidden):
             await ann.sysop("pause")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["two words", "ü", "k" * 129])
+async def test_a_key_that_no_key_can_be_is_refused_at_once(owner: RealmClient, key: str) -> None:
+    with pytest.raises(Malformed, match="key"):
+        await owner.submit(Query.ask(PROMPT), key)
+
+
+@pytest.mark.asyncio
+async def test_a_query_that_nests_too_deep_is_refused_at_once(owner: RealmClient) -> None:
+    schema: dict[str, object] = {"type": "object"}
+    for _ in range(40):
+        schema = {"type": "object", "properties": {"a": schema}}
+    with pytest.raises(Malformed, match="nests deeper"):
+        await owner.submit(Query.ask(PROMPT, json_schema=schema))
 
 
 @pytest.mark.asyncio

@@ -253,6 +253,14 @@ async def test_a_frame_that_makes_no_sense_is_an_error_and_no_more(door: Door, n
     talk.close()
 
 
+async def test_what_cannot_be_read_of_a_later_client_is_refused_by_its_id(door: Door) -> None:
+    talk = await door.socket()
+    await talk.shout('{"op": "submit", "key": "k", "query": {"colour": "red"}, "id": "17"}')
+    refusal = await talk.until(Error)
+    assert (refusal.error.code, refusal.id) == ("malformed", "17")
+    talk.close()
+
+
 async def test_a_binary_frame_is_no_ngram(door: Door) -> None:
     talk = await door.socket()
     await talk.shout(b'{"op": "watch"}', binary=True)
