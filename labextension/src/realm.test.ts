@@ -79,6 +79,15 @@ test('an answer comes whole, and its end settles it', async () => {
   expect(realm.running).toEqual([]);
 });
 
+test('who answers instead, and why, is taken over', () => {
+  const { realm, sockets } = realmOf();
+  sockets[0].open();
+  const running = realm.ask(QUERY, 'k1');
+  sockets[0].tell({ op: 'admitted', id: 'k1', query: ID, model: 'first', hold_micro: 7 });
+  sockets[0].tell({ op: 'started', query: ID, attempt: 1, model: 'second', reason: 'first rests' });
+  expect([running.model, running.requeued]).toEqual(['second', 'first rests']);
+});
+
 test('a lost socket is opened again, and goes on where it was', () => {
   const { realm, sockets } = realmOf();
   sockets[0].open();

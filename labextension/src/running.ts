@@ -1,7 +1,16 @@
 // One query, from its submission to its end.
 import { PromiseDelegate } from '@lumino/coreutils';
 import { Signal, type ISignal } from '@lumino/signaling';
-import type { Admitted, Chunk, ErrorInfo, Query, QueryEnd, QueryEvent } from './protocol';
+import type {
+  Admitted,
+  Chunk,
+  ErrorInfo,
+  Query,
+  QueryEnd,
+  QueryEvent,
+  Queued,
+  Started
+} from './protocol';
 import type { IRunning, Part } from './tokens';
 import { Transcript } from './transcript';
 
@@ -142,11 +151,13 @@ export class Running implements IRunning {
     switch (event.op) {
       case 'queued':
         this._stage = 'queued';
+        this._moved(event);
         this._position = event.position;
         this._eta = event.eta_seconds ?? null;
         break;
       case 'started':
         this._stage = 'running';
+        this._moved(event);
         this._position = this._eta = this._fraction = null;
         this._preview = this._note = '';
         break;
@@ -170,6 +181,12 @@ export class Running implements IRunning {
       default:
         this._finish();
     }
+  }
+
+  /** Another model of the chain may answer than the one it was admitted for; say why. */
+  private _moved(event: Queued | Started): void {
+    this._model = event.model || this._model;
+    this._requeued = event.reason || this._requeued;
   }
 
   private _finish(): void {

@@ -61,7 +61,7 @@ export interface IRunning extends IDisposable {
   readonly note: string;
   /** A small PNG of the work so far, in base64; empty where there is none. */
   readonly preview: string;
-  /** Why the attempt before this one was given up; empty where none was. */
+  /** Why an attempt was given up, or another model answers; empty where there is nothing to say. */
   readonly requeued: string;
   /** All words so far. */
   readonly text: string;

@@ -48,7 +48,7 @@ export class Transcript {
       case 'queued':
         return { news: [event], ask: false };
       case 'started':
-        return { news: this._begin(event.attempt), ask: false };
+        return { news: this._begin(event.attempt, event), ask: false };
       case 'requeued':
         this._turn(event.attempt);
         return { news: [event], ask: false };
@@ -71,7 +71,7 @@ export class Transcript {
   }
 
   /** An attempt runs; tell first that its predecessor is void where nobody has told. */
-  private _begin(attempt: number): QueryEvent[] {
+  private _begin(attempt: number, event?: QueryEvent): QueryEvent[] {
     if (attempt < this.attempt || (attempt === this.attempt && this._started)) {
       return [];
     }
@@ -83,7 +83,7 @@ export class Transcript {
       this._turn(attempt);
     }
     this._started = true;
-    return [...told, { op: 'started', query: this.query, attempt }];
+    return [...told, event ?? { op: 'started', query: this.query, attempt }];
   }
 
   /** Forget the answer so far: this attempt starts afresh. */

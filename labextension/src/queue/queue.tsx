@@ -83,7 +83,8 @@ function Lane(props: { lane: LaneInfo; trans: TranslationBundle }): JSX.Element 
     <tr>
       <th scope="row">
         {lane.model}
-        {sick && <span className="jp-mtor-quiet"> {trans.__('(resting after failures)')}</span>}
+        {lane.trouble && <div className="jp-mtor-trouble">{lane.trouble}</div>}
+        {sick && !lane.trouble && <span className="jp-mtor-quiet"> {trans.__('(resting after failures)')}</span>}
       </th>
       <td>
         {lane.running ?? 0} / {lane.slots ?? 0}
