@@ -61,24 +61,6 @@ def test_papermill_runs_it(realm: RealmElsewhere, tmp_path: Path) -> None:
     assert_whole(nbformat.read(tmp_path / "out.ipynb", as_version=4))
 
 
-@pytest.fixture
-def own_realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No realm yet; the one that starts has the weights of the user who runs the tests."""
-    weights = data_dir() / "models"
-    if not any(weights.glob("smollm2/*")):
-        pytest.skip("needs the weights: run `mtor pull smollm2`")
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "models").symlink_to(weights)
-    for name in ("MTOR_URL", "MTOR_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MTOR_DATA", os.fspath(data))
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", os.fspath(tmp_path / "runtime"))
-    yield
-    if RuntimeFile().read() is not None:
-        subprocess.run([sys.executable, "-m", "mtor_kernel.cli", "realm", "stop"], check=True)
-
-
 @pytest.mark.slow
 def test_nbval_finds_it_as_it_was_kept(own_realm: None, tmp_path: Path) -> None:
     ran = subprocess.run(
