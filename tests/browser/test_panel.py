@@ -139,6 +139,39 @@ async def test_a_connection_lost_in_mid_answer_is_mended_without_gap_or_repeat(
     assert lost > 0
 
 
+async def submit(page: Page, lab: str, prompt: str) -> None:
+    """Ask as a notebook or a program does, past the panel."""
+    root, token = lab.split("/lab?token=")
+    query = {"model": "smollm2", "options": {"max_tokens": 1000}}
+    query["messages"] = [{"role": "user", "parts": [{"type": "text", "text": prompt}]}]
+    answer = await page.request.post(
+        f"{root}/mtor/api/queries",
+        headers={"Authorization": f"token {token}"},
+        data={"query": query, "key": prompt.replace(" ", "-")},
+    )
+    assert answer.status == 202, await answer.text()
+
+
+async def test_a_query_asked_elsewhere_is_seen_and_can_be_cancelled(
+    browsers: Browsers, lab: str
+) -> None:
+    page = await open_panel(await browsers.start(), lab, "Queue")
+    prompts = ["Write a long story of a bee", "Write a long story of an ant"]
+    for prompt in prompts:
+        await submit(page, lab, prompt)
+    for prompt in prompts:
+        row = page.get_by_role("listitem").filter(has_text=prompt)
+        await row.get_by_role("button", name="Cancel this query").click()
+        await expect(row).to_have_count(0)
+
+
+async def test_a_notice_of_the_sysop_is_shown(browsers: Browsers, lab: str) -> None:
+    page = await open_panel(await browsers.start(), lab, "Sysop")
+    await page.get_by_label("A notice to everybody").fill("Lunch at noon")
+    await page.get_by_role("button", name="Tell").click()
+    await expect(page.locator(".Toastify__toast")).to_contain_text("Lunch at noon")
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 async def test_axe_finds_no_violation(browsers: Browsers, lab: str, theme: str) -> None:
     if not AXE.exists():

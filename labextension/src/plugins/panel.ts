@@ -5,7 +5,7 @@ import {
   type JupyterFrontEnd,
   type JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
+import { ICommandPalette, Notification } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
@@ -72,6 +72,9 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     if (settings) {
       void followSettings(settings, assistant);
     }
+    realm.notice.connect((_, { text, level }) => {
+      Notification.emit(text, level ?? 'info', { autoClose: false });
+    });
     assistant.ordered.connect((_, { order, rest }) => {
       if (order === 'imagine' && rest) {
         drawings.draw(rest);

@@ -1,13 +1,16 @@
 // My queries under way, and how deep the realm's lanes are.
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { stopIcon } from '@jupyterlab/ui-components';
-import React, { useEffect } from 'react';
+import React, { useEffect, useRef, useState } from 'react';
 import { IconButton } from '../common/button';
 import { credits, span } from '../common/figures';
 import { useSignals } from '../common/hooks';
 import type { LaneInfo } from '../protocol';
 import { stageOf } from '../talk/talk';
 import type { IRealm, IRunning } from '../tokens';
+
+/** How often one's queries are looked for at most. */
+const LOOK_MS = 2000;
 
 export function Queue(props: { realm: IRealm; trans: TranslationBundle }): JSX.Element {
   const { realm, trans } = props;
@@ -16,6 +19,7 @@ export function Queue(props: { realm: IRealm; trans: TranslationBundle }): JSX.E
     const watching = realm.watch();
     return () => watching.dispose();
   }, [realm]);
+  const prompts = useElsewhere(realm);
   const lanes = realm.state?.lanes ?? [];
   return (
     <div className="jp-mtor-scroll">
@@ -25,7 +29,7 @@ export function Queue(props: { realm: IRealm; trans: TranslationBundle }): JSX.E
       )}
       <ul className="jp-mtor-list">
         {realm.running.map(one => (
-          <Mine key={one.id || one.hold} running={one} trans={trans} />
+          <Mine key={one.id || one.hold} running={one} prompt={prompts.get(one.id)} trans={trans} />
         ))}
       </ul>
       <h2>{trans.__('Lanes')}</h2>
@@ -51,7 +55,43 @@ export function Queue(props: { realm: IRealm; trans: TranslationBundle }): JSX.E
   );
 }
 
-function Mine(props: { running: IRunning; trans: TranslationBundle }): JSX.Element {
+/**
+ * Follow what one has asked elsewhere, in a notebook or a program, for as long as the tab is open.
+ * Gives the first words of each question, by its id.
+ */
+function useElsewhere(realm: IRealm): ReadonlyMap<string, string> {
+  const [prompts, setPrompts] = useState<ReadonlyMap<string, string>>(new Map());
+  const asked = useRef(0);
+  useEffect(() => {
+    const followed: IRunning[] = [];
+    const look = async (): Promise<void> => {
+      if (Date.now() - asked.current < LOOK_MS) {
+        return;
+      }
+      asked.current = Date.now();
+      const { items } = await realm.history();
+      const open = items.filter(one => one.stage === 'queued' || one.stage === 'running');
+      const known = new Set(realm.running.map(one => one.id));
+      followed.push(...open.filter(one => !known.has(one.id)).map(one => realm.follow(one.id)));
+      setPrompts(new Map(open.map(one => [one.id, one.prompt ?? ''])));
+    };
+    // What goes wrong here, the connection's own state tells.
+    const onState = (): void => void look().catch(() => undefined);
+    onState();
+    realm.stateChanged.connect(onState);
+    return () => {
+      realm.stateChanged.disconnect(onState);
+      followed.forEach(one => one.dispose());
+    };
+  }, [realm]);
+  return prompts;
+}
+
+function Mine(props: {
+  running: IRunning;
+  prompt?: string;
+  trans: TranslationBundle;
+}): JSX.Element {
   const { running, trans } = props;
   useSignals(running.changed);
   const last = running.query?.messages[running.query.messages.length - 1];
@@ -59,7 +99,7 @@ function Mine(props: { running: IRunning; trans: TranslationBundle }): JSX.Eleme
   return (
     <li>
       <div className="jp-mtor-row">
-        <span className="jp-mtor-ellipsis">{words.slice(0, 120) || running.id}</span>
+        <span className="jp-mtor-ellipsis">{words.slice(0, 120) || props.prompt || running.id}</span>
         <IconButton
           icon={stopIcon}
           label={trans.__('Cancel this query')}
