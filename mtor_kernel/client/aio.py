@@ -6,12 +6,12 @@ import asyncio
 import mimetypes
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import msgspec
@@ -21,7 +21,7 @@ from mtor_kernel.client.http import Http, segment
 from mtor_kernel.client.media import Media
 from mtor_kernel.client.modalities import Modalities
 from mtor_kernel.client.question import checked
-from mtor_kernel.client.reply import Reply
+from mtor_kernel.client.reply import Reply, answer_of
 from mtor_kernel.client.running import Running
 from mtor_kernel.client.whereabouts import Whereabouts
 from mtor_kernel.locate import Address
@@ -29,6 +29,9 @@ from mtor_kernel.protocol.errors import BadInput, WorkerLost
 from mtor_kernel.protocol.ngram import Chunk, Notice, RealmState, Requeued
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+
+if TYPE_CHECKING:
+    from mtor_kernel.client.mapping.report import Report
 
 #: Sysop's actions that change nothing.
 LOOKING = frozenset({"people", "audit", "pulls"})
@@ -85,6 +88,8 @@ class RealmClient(Modalities):
         self._connection = Connection(self._whereabouts, ca, give_up_seconds)
         #: Until when each blob that was sent is taken to lie where it was sent to.
         self._sent: dict[tuple[Address, str, str], float] = {}
+        #: How the latest map went, or goes.
+        self.last_map: Report | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,6 +164,21 @@ class RealmClient(Modalities):
             async for one in news:
                 yield one
 
+    async def map(self, prompt: str, data: Any, model: str = "chat", **how: Any) -> Any:
+        """Ask `prompt` of every row of `data`, and return the answers as what `data` is.
+
+        `how` is that of :class:`~mtor_kernel.client.mapping.job.Job`: ``into``, ``schema``,
+        ``ask_above``, ``on_error``… Pictures and sounds in answers are named by their blobs.
+        A cancelled map cancels what it has under way; run again, it goes on.
+        """
+        from mtor_kernel.client.mapping import Job, carry_async
+
+        async def call(function: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+            return await function(*given)
+
+        job = await asyncio.to_thread(Job, prompt, data, model, **how)
+        return await carry_async(call, self, job, answer_of, self._keep_map)
+
     # Looking.
 
     async def models(self) -> list[ModelInfo]:
@@ -189,9 +209,10 @@ class RealmClient(Modalities):
         """Return one of one's own queries, with its question and its answer."""
         return await self._http.get(f"api/queries/{segment(id)}", QueryInfo)
 
-    async def quote(self, query: Query) -> Quote:
-        """Return what `query` would cost at most; nothing is held."""
-        return await self._http.post("api/quote", checked(query), Quote)
+    async def quote(self, query: Query, count: int = 1) -> Quote:
+        """Return what `query` would cost at most, and when the last of `count` would start."""
+        path = "api/quote" if count == 1 else f"api/quote?count={count}"
+        return await self._http.post(path, checked(query), Quote)
 
     async def cancel(self, id: str) -> None:
         """Stop one of one's own queries. One that has ended stays as it is."""
@@ -246,6 +267,9 @@ class RealmClient(Modalities):
         if action == "catalogue":
             return await self._http.get(path, Any)
         return await self._http.post(path, fields, Any)
+
+    def _keep_map(self, report: Report) -> None:
+        self.last_map = report
 
 
 def _address(url: str, token: str | None) -> Address:

@@ -66,6 +66,17 @@ class LoopThread:
             raise RuntimeError("This realm was closed while somebody waited for it.")
         return task.result()
 
+    async def acall(
+        self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do as :meth:`call` from another event loop, which is not held up. A cancel goes along."""
+        self._check()
+
+        async def work() -> T:
+            return await function(*args, **kwargs)
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
+
     def _cancel(self, tasks: list[asyncio.Task[T]], ended: threading.Lock) -> None:
         """Cancel what was interrupted, and let it clean up."""
         if not any(task.done() for task in tasks) and self._thread.is_alive():

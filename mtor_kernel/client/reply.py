@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mtor_kernel.protocol.account import Charge, show_credits
-from mtor_kernel.protocol.query import Data, Part
+from mtor_kernel.protocol.query import Audio, Data, Image, Part
 
 #: How much of the answer a short form shows, in characters.
 SHOWN_CHARACTERS = 60
@@ -52,3 +52,14 @@ class Reply(msgspec.Struct, frozen=True):
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Show the words themselves as the result of a notebook's cell."""
         printer.text(self.text or repr(self))
+
+
+def answer_of(reply: Reply) -> Any:
+    """Return an answer as one value: its words; a vector; findings; or the part that was made."""
+    made = [part for part in reply.parts if isinstance(part, Image | Audio)]
+    if made:
+        return made[0] if len(made) == 1 else made
+    if reply.text or not reply.data:
+        return reply.text
+    first = reply.data[0]
+    return first["embedding"] if isinstance(first, dict) and "embedding" in first else first

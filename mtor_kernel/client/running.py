@@ -49,6 +49,8 @@ class Running:
         #: The model whose lane it waits in, after aliases and fallbacks; of a chain it may change.
         self.model = admitted.model
         self.hold_micro = admitted.hold_micro
+        #: Whether an earlier submission with the same key had asked it already.
+        self.repeated = admitted.repeated
         #: Whether its cancel is wanted; said again after a reconnect.
         self.cancelling = False
         self._say = say
@@ -66,6 +68,11 @@ class Running:
     def ended(self) -> bool:
         """Whether its end is known, or the realm was lost for good."""
         return self._over.is_set()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the realm was lost before its end was known."""
+        return self._lost is not None
 
     async def events(self) -> AsyncGenerator[QueryEvent, None]:
         """Yield what happens to it, up to and with its end. Each event is given out once.

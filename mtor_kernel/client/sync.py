@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mtor_kernel.client.aio import GIVE_UP_SECONDS, Quote, RealmClient
 from mtor_kernel.client.loop import LoopThread
 from mtor_kernel.client.media import Kind, Media
-from mtor_kernel.client.reply import Reply
+from mtor_kernel.client.received import picture_of, sound_of
+from mtor_kernel.client.reply import Reply, answer_of
 from mtor_kernel.client.running import CONFIRM_SECONDS, Running
 from mtor_kernel.client.sync_modalities import PlainModalities, ready
 from mtor_kernel.locate import Address, find_or_start
 from mtor_kernel.protocol.ngram import Notice, QueryEvent, RealmState
-from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.query import Audio, Image, Query
 from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+
+if TYPE_CHECKING:
+    from mtor_kernel.client.mapping.report import Report
 
 T = TypeVar("T")
 
@@ -137,6 +142,39 @@ class Realm(PlainModalities):
         stream = partial(self._client.stream, prompt, model, attach=made, **how)
         yield from _drawn(self._loop, stream)
 
+    def map(self, prompt: str, data: Any, model: str = "chat", **how: Any) -> Any:
+        """Ask `prompt` of every row of `data`, and return the answers as what `data` is.
+
+        `how` is that of :class:`~mtor_kernel.client.mapping.job.Job`: ``into``, ``schema``,
+        ``ask_above``, ``on_error``… Interrupted, it cancels what it has under way; run again, it
+        goes on. :attr:`last_map` tells how it went.
+        """
+        from mtor_kernel.client.mapping import Job, carry
+
+        job = Job(prompt, data, model, **how)
+        return carry(self._loop.call, self._client, job, self._shaped, self._client._keep_map)
+
+    async def amap(self, prompt: str, data: Any, model: str = "chat", **how: Any) -> Any:
+        """Do as :meth:`map`, and leave the caller's event loop free meanwhile."""
+        from mtor_kernel.client.mapping import Job, carry_async
+
+        job = await asyncio.to_thread(Job, prompt, data, model, **how)
+        keep = self._client._keep_map
+        return await carry_async(self._loop.acall, self._client, job, self._shaped, keep)
+
+    @property
+    def last_map(self) -> Report | None:
+        """How the latest map went, or goes: counts, credits, errors by row, what there is."""
+        return self._client.last_map
+
+    def _shaped(self, reply: Reply) -> Any:
+        """Return an answer as one value; a picture or a sound fetches its bytes when looked at."""
+        if any(isinstance(part, Image) for part in reply.parts):
+            return picture_of(reply, self.download)
+        if any(isinstance(part, Audio) for part in reply.parts):
+            return sound_of(reply, self.download)
+        return answer_of(reply)
+
     def watch(self) -> Iterator[RealmState | Notice]:
         """Yield how the realm stands, and what the sysop says, as it changes."""
         yield from _drawn(self._loop, self._client.watch)
@@ -169,9 +207,9 @@ class Realm(PlainModalities):
         """Return one of one's own queries, with its question and its answer."""
         return self._loop.call(self._client.info, id)
 
-    def quote(self, query: Query) -> Quote:
-        """Return what `query` would cost at most; nothing is held."""
-        return self._loop.call(self._client.quote, query)
+    def quote(self, query: Query, count: int = 1) -> Quote:
+        """Return what `query` would cost at most, and when the last of `count` would start."""
+        return self._loop.call(self._client.quote, query, count)
 
     def cancel(self, id: str) -> None:
         """Stop one of one's own queries. One that has ended stays as it is."""

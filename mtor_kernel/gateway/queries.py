@@ -68,8 +68,9 @@ class Quotes(Gate):
     scope = SCOPE_QUERY
 
     async def post(self) -> None:
-        """Return it; nothing is held."""
-        self.reply(await self.gateway.realm.quote(self.user, self.said(Query)))
+        """Return it; nothing is held. ``count``: so many such queries; the wait is the last's."""
+        count = self.whole("count", 1, 1, 1_000_000_000)
+        self.reply(await self.gateway.realm.quote(self.user, self.said(Query), count))
 
 
 def known(id: str) -> str:

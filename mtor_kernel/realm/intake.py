@@ -113,10 +113,10 @@ class Intake(LoggingConfigurable):
         #: Whether queries are taken.
         self.open = True
 
-    async def quote(self, user: User, query: Query) -> Quote:
-        """Return what `query` would cost at most and how long it would wait."""
+    async def quote(self, user: User, query: Query, count: int = 1) -> Quote:
+        """Return what `query` would cost at most and how long the last of `count` would wait."""
         plan = self._examine(user, query, await self._seconds(user, query))
-        eta = self._lanes.eta(plan.lane, len(plan.lane.queue))
+        eta = self._lanes.eta(plan.lane, len(plan.lane.queue) + count - 1)
         return Quote(plan.lane.model, plan.most.hold_micro, eta)
 
     async def admit(self, user: User, query: Query, key: str) -> Submitted:

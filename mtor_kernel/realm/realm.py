@@ -228,9 +228,12 @@ class Realm(LoggingConfigurable):
             raise RealmStopping("The realm is closing: ask again in a moment.")
         return await asyncio.shield(self._own(self._intake.admit(user, query, key)))
 
-    async def quote(self, user: User, query: Query) -> Quote:
-        """Return what `query` would cost at most and how long it would wait, and submit nothing."""
-        return await self._intake.quote(user, query)
+    async def quote(self, user: User, query: Query, count: int = 1) -> Quote:
+        """Return what `query` would cost at most and how long it would wait, and submit nothing.
+
+        Of `count` such queries, the wait is that of the last.
+        """
+        return await self._intake.quote(user, query, count)
 
     async def keep(self, user: User, content: bytes | AsyncIterator[bytes], mime: str) -> BlobInfo:
         """Keep a blob for a person, within their quota; see :meth:`Blobs.put`."""

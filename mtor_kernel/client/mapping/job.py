@@ -1,0 +1,218 @@
+"""What a map shall do, checked as far as it can be without a realm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mtor_kernel.client.mapping.form import COMPLAINT_CHARACTERS, Form, form_of
+from mtor_kernel.client.mapping.rows import ERROR_SUFFIX, Rows, source_of
+from mtor_kernel.client.mapping.template import Template, is_missing
+from mtor_kernel.client.media import Kind
+from mtor_kernel.client.question import checked, question
+from mtor_kernel.protocol.errors import BadInput, Malformed
+from mtor_kernel.protocol.query import Message, Part, Priority, Query, Text
+
+#: What a map may cost at most, in credits, before it asks whether to go on.
+ASK_ABOVE_CREDITS = 1.0
+#: How long a row may take from its submission to its end, in seconds.
+TTL_SECONDS = 3600
+#: How often a model is told what is wrong with the form of its answer.
+RETRIES = 2
+#: A prompt of fewer characters always fits into a frame, however it is escaped.
+CERTAIN_CHARACTERS = 40_000
+#: Of an answer that misses its form, the model is shown so many characters.
+SHOWN_CHARACTERS = 20_000
+
+
+class Job:
+    """One map.
+
+    Parameters
+    ----------
+    prompt
+        Asked once a row; ``{name}`` stands for the row's cell in the column `name`. Where rows are
+        plain values, any name stands for the value.
+    data
+        A DataFrame or Series (pandas, Polars), a list of values, mappings or files, a Dask
+        DataFrame, Series or bag.
+    model
+        A model, an alias or a fallback chain.
+    into
+        The column of the answers. Beside it, `into` with ``_error`` says why a row has none.
+    schema
+        The form of the answers: a JSON schema, a dataclass, a msgspec struct, a pydantic model.
+        The answers are values of it.
+    retries
+        How often a model may mend an answer that misses the form.
+    attach
+        Columns with pictures or sounds (paths, bytes, images…) that go along with each prompt.
+    kind
+        ``"image"`` or ``"audio"``: what files are. With it, texts in a list are paths.
+    system
+        How the model shall behave.
+    ask_above
+        A map that may cost more credits asks first; ``None``: none does.
+    on_error
+        ``"keep"`` keeps a row's failure beside the answers; ``"raise"`` ends the map with it.
+    progress
+        Whether to show a bar.
+    window
+        How many rows are under way at once; by default four times the model's slots, and 16 to 256.
+    run
+        A name. The same map with the same name never asks a row twice; another name asks anew.
+    ttl_seconds
+        How long a row may take, waiting included.
+    options
+        Fields of :class:`~mtor_kernel.protocol.query.Options`.
+
+    Raises
+    ------
+    BadInput
+        Something in it cannot be; says what. Nothing was asked.
+    """
+
+    def __init__(
+        self,
+        prompt: str,
+        data: Any,
+        model: str = "chat",
+        *,
+        into: str = "answer",
+        schema: Any = None,
+        retries: int = RETRIES,
+        attach: str | Sequence[str] = (),
+        kind: Kind | None = None,
+        system: str = "",
+        ask_above: float | None = ASK_ABOVE_CREDITS,
+        on_error: Literal["keep", "raise"] = "keep",
+        progress: bool = True,
+        window: int | None = None,
+        run: str = "",
+        ttl_seconds: int = TTL_SECONDS,
+        **options: Any,
+    ) -> None:
+        if on_error not in ("keep", "raise"):
+            raise BadInput(f"on_error is 'keep' or 'raise', not {on_error!r}.")
+        if kind not in (None, "image", "audio"):
+            raise BadInput(f"kind is 'image' or 'audio', not {kind!r}.")
+        _check_name(into)
+        if window is not None and window < 1:
+            raise BadInput(f"window is how many rows are under way at once, not {window}.")
+        self.source = source_of(data, kind)
+        self.template = Template(prompt, self.source.names)
+        self.form: Form | None = form_of(schema)
+        self.model, self.into, self.retries = model, into, retries
+        self.ask_above, self.on_error, self.progress = ask_above, on_error, progress
+        self.window, self.run = window, run
+        self._kind = kind
+        self._attach = self._attached([attach] if isinstance(attach, str) else list(attach))
+        self._how = {
+            **options,
+            "system": self._system(system),
+            "ttl_seconds": ttl_seconds,
+            "priority": Priority.BATCH,
+        }
+        if self.form is not None:
+            self._how["json_schema"] = self.form.schema
+        self._check_fields(prompt)
+        question("A row.", model, **self._how)  # options are looked at before the first row is
+
+    @property
+    def kind(self) -> Kind | None:
+        """What files must be, if that was said."""
+        return self._kind
+
+    def words(self, rows: Rows, at: int) -> str:
+        """Return the prompt of a row.
+
+        Raises
+        ------
+        BadInput
+            The row cannot be asked about.
+        """
+        prompt = self.template.fill(lambda name: rows.cell(at, name))
+        if not prompt.strip() and not self.has_media:
+            raise BadInput("The prompt of this row is empty.")
+        if "\0" in prompt:
+            raise BadInput("The prompt of this row holds a NUL character: remove it.")
+        if len(prompt) > CERTAIN_CHARACTERS or not prompt.isascii():
+            try:
+                prompt.encode()
+            except UnicodeEncodeError:
+                raise Malformed("The prompt of this row holds half of a surrogate pair.") from None
+            if len(prompt) > CERTAIN_CHARACTERS:
+                self.query(prompt)
+        return prompt
+
+    @property
+    def has_media(self) -> bool:
+        """Whether pictures or sounds go along."""
+        return bool(self._attach) or self.source.is_media
+
+    def media(self, rows: Rows, at: int) -> list[Any]:
+        """Return what goes along with a row's prompt; raise :class:`BadInput` where it is missing.
+
+        Files are not opened here.
+        """
+        found = [rows.cell(at, "")] if self.source.is_media else []
+        found += [rows.cell(at, name) for name in self._attach]
+        for value in found:
+            if is_missing(value):
+                raise BadInput("The row has no file.")
+            if isinstance(value, str | os.PathLike) and not Path(value).expanduser().is_file():
+                raise BadInput(f"There is no file {value}: the folder here is {Path.cwd()}.")
+        return found
+
+    def query(self, prompt: str, parts: Sequence[Part] = ()) -> Query:
+        """Return the query of a row; raise :class:`BadInput` where it cannot be sent."""
+        return question(prompt, self.model, parts=parts, **self._how)
+
+    def mended(self, query: Query, answer: str, complaint: str) -> Query:
+        """Return the query that tells a model what is wrong with the form of its answer."""
+        words = (
+            f"That does not fit the schema: {complaint[:COMPLAINT_CHARACTERS]}. Answer again, with "
+            "JSON only."
+        )
+        turns = (
+            *query.messages,
+            Message("assistant", (Text(answer[:SHOWN_CHARACTERS] or "(nothing)"),)),
+            Message("user", (Text(words),)),
+        )
+        return checked(Query(turns, query.model, query.options, query.priority, query.ttl_seconds))
+
+    def _system(self, system: str) -> str:
+        told = [system, self.form.instruction if self.form is not None else ""]
+        return "\n\n".join(part for part in told if part)
+
+    def _attached(self, names: list[str]) -> list[str]:
+        known = self.source.names
+        if names and known is None:
+            raise BadInput("attach names columns, and these rows have none: give the files alone.")
+        for name in names:
+            if name not in (known or ()):
+                raise BadInput(f"attach: there is no column {name!r}.")
+        return names
+
+    def _check_fields(self, prompt: str) -> None:
+        taken = self.source.names or ()
+        if self.into + ERROR_SUFFIX in self.template.fields or self.into in self._attach:
+            raise BadInput(f"into: {self.into!r} is a column that the prompt needs: name another.")
+        if self.source.is_media and self.template.fields:
+            raise BadInput(
+                "The rows are files, which go along with the prompt: leave "
+                f"{{{self.template.fields[0]}}} out of it."
+            )
+        if not self.template.fields and not self.has_media:
+            example = f"{{{taken[0]}}}" if taken else "{text}"
+            raise BadInput(
+                f"{prompt[:60]!r} asks the same of every row: name a column in it, such as "
+                f"{example}."
+            )
+
+
+def _check_name(into: Any) -> None:
+    if not isinstance(into, str) or not into:
+        raise BadInput("into is the name of the column of the answers: give a text.")
