@@ -1,14 +1,18 @@
 """A look over all rows before the first is asked: what cannot be, and what the rest may cost.
 
 **The estimate.** A hold is the price of the worst case and grows with the prompt. The prompts fall
-into classes by the length of theirs (powers of two); of each class the longest is quoted, and the
-class is taken to cost as much for each of its rows. So what is charged is never more.
+into classes by their length, files included (powers of two); of each class the longest is quoted,
+and each of its rows is taken to cost as much. So what is charged is never more, unless recordings
+of several formats are mixed: there a smaller file may be the longer one.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from mtor_kernel.client.aio import Quote
 from mtor_kernel.client.mapping.job import Job
@@ -83,8 +87,8 @@ def survey(job: Job) -> Survey:
         seen.counts.append(len(rows))
         for at in range(len(rows)):
             try:
-                job.media(rows, at)
-                length = len(job.words(rows, at))
+                length = sum(_size(value) for value in job.media(rows, at))
+                length += len(job.words(rows, at))
             except RealmError as error:
                 if job.on_error == "raise":
                     raise BadInput(
@@ -128,6 +132,13 @@ async def estimate(job: Job, seen: Survey, load: Callable[[int], Awaitable[Rows]
         assert too_large is not None
         raise too_large
     return Estimate(asked, quote.model, most, quote.eta_seconds)
+
+
+def _size(media: Any) -> int:
+    """Return how large a file is; what is no file yet counts for nothing."""
+    if isinstance(media, str | os.PathLike):
+        return Path(media).expanduser().stat().st_size
+    return len(media) if isinstance(media, bytes | bytearray) else 0
 
 
 def _spell(seconds: float) -> str:
