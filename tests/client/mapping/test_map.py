@@ -13,6 +13,7 @@ import pytest
 
 from mtor_kernel.client import Picture, Realm
 from mtor_kernel.protocol.errors import BackendFailed, BadInput
+from mtor_kernel.protocol.query import Priority
 from tests.modalities import picture
 
 TEXTS = ["one", "two", None, "two", "five"]
@@ -158,6 +159,14 @@ def test_the_loop_of_a_notebook_stays_free(realm: Realm) -> None:
     found, free = asyncio.run(both())
     assert free
     assert len(found) == 2
+
+
+def test_rows_wait_behind_people(realm: Realm) -> None:
+    realm.map("patient {x}", ["a"], progress=False)
+    (row,) = realm.history("patient")
+    query = realm.info(row.id).query
+    assert query is not None
+    assert query.priority is Priority.BATCH
 
 
 def test_a_costly_map_asks_first(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
