@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.locate import RuntimeFile, data_dir
-
 from tests.kernel.driving import offer_kernels
 from tests.kernel.elsewhere import RealmElsewhere
 

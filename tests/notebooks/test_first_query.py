@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -11,7 +10,6 @@ import papermill
 import pytest
 from nbclient import NotebookClient
 
-from mtor_kernel.locate import RuntimeFile, data_dir
 from mtor_kernel.magics.bundle import ANSWER_MIME
 from tests.kernel.elsewhere import RealmElsewhere
 
