@@ -19,8 +19,10 @@ from mtor_kernel.protocol.errors import BackendFailed, BadInput, RealmError, Too
 
 #: The longest wait that is believed of a service.
 MAX_RETRY_SECONDS = 86_400.0
-#: What is shown of a service's own words.
+#: What is shown of a service's own words, and what is looked at: the search for secrets takes
+#: time by the square of it, and a hostile service could send megabytes.
 SHOWN_CHARACTERS = 300
+_SEEN_CHARACTERS = 4_000
 
 _TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|too (long|many tokens)|exceed_context", re.I
@@ -137,7 +139,7 @@ def scrub(text: str, *secrets: str) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "…")
-    clean = _SECRETS.sub("…", text)
+    clean = _SECRETS.sub("…", text[:_SEEN_CHARACTERS])
     return " ".join(clean.split())[:SHOWN_CHARACTERS].rstrip(". ")
 
 

@@ -26,6 +26,8 @@ Seconds = Annotated[float, Meta(gt=0)]
 _BROKEN = ("ReadError", "WriteError", "ProtocolError", "IncompleteRead", "Disconnected", "Reset")
 #: What client libraries raise for an error that a service tells in the middle of its answer.
 _TOLD = frozenset({"APIError", "APIStatusError", "ResponseError", "OverloadedError"})
+#: The most that is read of an answer that is none.
+MAX_REFUSAL_BYTES = 64 * 1024
 _here = threading.local()
 
 
@@ -173,8 +175,18 @@ def on_response(response: Any) -> None:
     call: Call | None = getattr(_here, "call", None)
     if call is not None:
         refused = response.status_code >= 300
-        body = response.read() if refused else None
+        body = _beginning(response.iter_bytes()) if refused else None
         call.answered(response.status_code, response.headers, body)
+
+
+def _beginning(pieces: Iterator[bytes]) -> bytes:
+    """Return what is looked at of a refusal, however long it goes on."""
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) >= MAX_REFUSAL_BYTES:
+            break
+    return bytes(body[:MAX_REFUSAL_BYTES])
 
 
 #: ``event_hooks`` of an httpx client, of whichever generation.

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import email.utils
+import itertools
 import time
 
+import httpx
 import pytest
 
-from dask_workers.failures import MAX_RETRY_SECONDS, retry_after, scrub
+from dask_workers.failures import MAX_RETRY_SECONDS, SHOWN_CHARACTERS, retry_after, scrub
 from dask_workers.media import picture_kind, sentences, whole_wav
+from dask_workers.remote import ServiceSettings, calling, on_response
+from mtor_kernel.protocol.account import RateCard
+from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.errors import BackendFailed
+from mtor_kernel.protocol.query import Modality
 from tests.dask_workers.contract import png, wav
+from tests.dask_workers.desk import Desk
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,21 @@ def test_a_sentence_is_told_without_its_secrets(sentence: str) -> None:
 )
 def test_a_sentence_without_secrets_stays(sentence: str) -> None:
     assert scrub(sentence) == sentence
+
+
+def test_a_sentence_of_megabytes_does_not_occupy_the_worker() -> None:
+    assert len(scrub("a." * 1_000_000)) == SHOWN_CHARACTERS - 1
+
+
+def test_a_refusal_that_never_ends_is_read_no_further_than_it_is_looked_at() -> None:
+    endless = httpx.Response(500, content=itertools.repeat(b"no " * 1000))
+    spec = ModelSpec("m", Modality.CHAT, "any", RateCard(free=True))
+    with (
+        pytest.raises(BackendFailed, match="status 500"),
+        calling(spec, Desk(), ServiceSettings()) as call,
+        call.asking(),
+    ):
+        on_response(endless)
 
 
 @pytest.mark.parametrize(
