@@ -4,6 +4,7 @@ import configparser
 import email.message
 import email.parser
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT],
         capture_output=True,
         text=True,
+        # The panel is built with what stands beside this interpreter.
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )
     assert built.returncode == 0, built.stdout + built.stderr
     (path,) = out.glob("*.whl")
