@@ -18,7 +18,18 @@ from benchmarks.harness import Bench
 from benchmarks.table import header, lines
 
 #: Each has a file of its name, with ``TITLE`` and ``run``.
-NAMES = ("line", "map", "streams", "turns", "memory", "startup", "store", "sight", "sound")
+NAMES = (
+    "line",
+    "map",
+    "streams",
+    "turns",
+    "memory",
+    "startup",
+    "store",
+    "sight",
+    "sound",
+    "pictures",
+)
 
 
 def main() -> int:

@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     curve(rows).quantize(16).save(given.into / "loss.png", optimize=True)
     pipeline = LightPipeline(given.folder / "model", MiniLM(place))
     for name, prompts in (("samples", NAMED), ("held-out", [words for words, _ in HELD_OUT])):
-        page = sheet(pipeline, prompts).quantize(192)
+        page = sheet(pipeline, prompts).quantize(256, dither=Image.Dither.NONE)
         page.save(given.into / f"{name}.png", optimize=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.ngram import AttemptRef
-from mtor_kernel.protocol.query import Modality, Query
+from mtor_kernel.protocol.query import Modality, Options, Query
 from mtor_kernel.protocol.task import Task
 
 _numbers = itertools.count(1)
@@ -20,6 +20,16 @@ SMOLLM2 = ModelSpec(
     RateCard(free=True),
     context_tokens=2048,
     settings={"weights": "smollm2"},
+)
+
+EMOJI = ModelSpec(
+    "emoji",
+    Modality.IMAGE,
+    "diffusers",
+    RateCard(free=True),
+    slots=4,
+    defaults=Options(width=64, height=64, steps=20, guidance=3.0),
+    settings={"pipeline": "emoji", "n_threads": 1},
 )
 
 SIGHT = ModelSpec("sight", Modality.VISION, "sight", RateCard(free=True), slots=2)
