@@ -46,7 +46,7 @@ async def test_what_is_said_is_written_down_answered_and_spoken(
     button = page.get_by_role("button", name="Hold to speak")
     await button.hover()
     await page.mouse.down()
-    await expect(page.get_by_label("The microphone is on")).to_be_visible()
+    await expect(page.get_by_text("let go when you have spoken")).to_be_visible()
     await page.wait_for_timeout(4500)  # the recording is as long as it takes to say it
     await page.mouse.up()
     prompt = page.get_by_label("Your question")

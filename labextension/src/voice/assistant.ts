@@ -23,7 +23,7 @@ export interface IVoiceSettings {
 /** What it does now. */
 export type VoiceState =
   | 'off'
-  /** loading what hands-free needs */
+  /** not ready to hear yet */
   | 'loading'
   /** the key or button is held */
   | 'recording'
@@ -93,10 +93,10 @@ export class Assistant implements IDisposable {
     this._recorded = [];
     this._wanted = true;
     this._complain('');
-    if ((await this.microphone.start()) && this._wanted) {
-      this._set('recording');
-    } else if (!this._handsFree) {
-      this.microphone.stop();
+    this._set('loading');
+    // Only the first frame shows that something is heard: until then nobody is told to speak.
+    if (!(await this.microphone.start()) || !this._wanted) {
+      this._released();
     }
   }
 
@@ -104,15 +104,13 @@ export class Assistant implements IDisposable {
   async letGo(): Promise<void> {
     this._wanted = false;
     if (this._state !== 'recording') {
+      this._released();
       return;
     }
     const samples = join(this._recorded);
     this._recorded = [];
-    if (!this._handsFree) {
-      this.microphone.stop();
-    }
+    this._released();
     if (samples.length < SHORTEST) {
-      this._rest();
       return;
     }
     const words = await this._write(samples);
@@ -173,8 +171,19 @@ export class Assistant implements IDisposable {
     Signal.clearData(this);
   }
 
+  /** Nobody holds the key any more. */
+  private _released(): void {
+    if (!this._handsFree) {
+      this.microphone.stop();
+    }
+    if (this._state !== 'writing' && this._state !== 'off') {
+      this._rest();
+    }
+  }
+
   private _frame(frame: Float32Array): void {
-    if (this._state === 'recording') {
+    if (this._wanted) {
+      this._set('recording');
       this._recorded.push(frame);
     } else if (this._handsFree && this._activity) {
       // One after the other: the model goes by what it has heard before.

@@ -9,6 +9,8 @@ export function VoiceBar(props: { assistant: Assistant; trans: TranslationBundle
   const { assistant, trans } = props;
   const { microphone, speaker } = assistant;
   useSignals(assistant.changed);
+  // A key that is held is let go where the focus is lost; a pointer is captured, and is not.
+  const byKey = useRef(false);
   const trouble = assistant.trouble || words(microphone.trouble, trans);
   return (
     <div className="jp-mtor-voice">
@@ -31,16 +33,23 @@ export function VoiceBar(props: { assistant: Assistant; trans: TranslationBundle
           onKeyDown={event => {
             if ((event.key === ' ' || event.key === 'Enter') && !event.repeat) {
               event.preventDefault();
+              byKey.current = true;
               void assistant.press();
             }
           }}
           onKeyUp={event => {
             if (event.key === ' ' || event.key === 'Enter') {
               event.preventDefault();
+              byKey.current = false;
               void assistant.letGo();
             }
           }}
-          onBlur={() => void assistant.letGo()}
+          onBlur={() => {
+            if (byKey.current) {
+              byKey.current = false;
+              void assistant.letGo();
+            }
+          }}
         >
           {trans.__('Hold to speak')}
         </button>
