@@ -106,9 +106,10 @@ def test_a_cancel_kills_the_program_in_mid_sentence(piper: PiperBackend, tmp_pat
 def test_a_sentence_that_takes_too_long_is_an_error_and_leaves_no_child(tmp_path: Path) -> None:
     backend = make(tmp_path, timeout_seconds=2.0)
     backend.load()
+    before = set(psutil.Process().children())
     with pytest.raises(BackendFailed, match="did not end within 2 seconds"):
         ask(backend, Query.ask("This goes on forever."))
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= before
 
 
 def test_what_the_program_complains_of_stays_in_the_log(

@@ -29,12 +29,15 @@ from mtor_kernel.protocol.ngram import (
     WorkerOutcome,
 )
 from mtor_kernel.protocol.views import WorkerInfo
+from mtor_kernel.realm.attempts import Attempt
 from tests.gateway.helpers import ANN, BAD, SOON, Door, asking, dial, open_door
 from tests.realms import LINK_TOKEN, OWNER, TOKEN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _names = (f"worker-of-test-{number}" for number in itertools.count())
+#: Bytes of memory that no heartbeat has told before.
+_figures = itertools.count(1_000_000)
 
 
 class Worker:
@@ -219,17 +222,27 @@ async def test_outcomes_of_an_attempt_that_it_does_not_run_change_nothing(door: 
     await worker.leave()
 
 
+async def claimed(door: Door, worker: Worker, words: str) -> tuple[str, Attempt]:
+    """Ask, and have `worker` be the first to speak of the attempt, before the one that runs it."""
+    async with door.http() as http, asyncio.timeout(SOON):
+        while True:
+            query = (await http.post("api/queries", json=asking("x", "stuck"))).json()["query"]
+            while not (attempt := door.small.realm._dispatcher.current(query)):
+                await asyncio.sleep(0.005)
+            await worker.say(WorkerChunk(query, 1, door.small.realm.epoch, 0, words))
+            await worker.beats(next(_figures))
+            if attempt.worker is not None and attempt.worker.name == worker.name:
+                return query, attempt
+            await http.delete(f"api/queries/{query}")
+
+
 async def test_an_outcome_counts_once_the_whole_answer_is_there(door: Door) -> None:
     worker = await link(door)
-    epoch = door.small.realm.epoch
+    epoch, end = door.small.realm.epoch, len("the whole answer")
+    query, attempt = await claimed(door, worker, "the whole")
     async with door.http() as http, asyncio.timeout(SOON):
-        query = (await http.post("api/queries", json=asking("x", "stuck"))).json()["query"]
-        while not (attempt := door.small.realm._dispatcher.current(query)):
-            await asyncio.sleep(0.005)
-        await worker.say(WorkerChunk(query, 1, epoch, 0, "the whole"))
-        end = len("the whole answer")
         await worker.say(WorkerOutcome(query, 1, epoch, end))
-        await worker.beats(1234)
+        await worker.beats(next(_figures))
         assert not attempt.verdict.done()
         await worker.say(WorkerChunk(query, 1, epoch, 9, " answer"))
         await worker.say(WorkerOutcome(query, 1, epoch, end, Usage(output_tokens=3)))
