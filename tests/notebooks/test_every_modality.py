@@ -15,8 +15,8 @@ from tests.kernel.elsewhere import RealmElsewhere
 from tests.modalities import MODALITIES
 
 NOTEBOOK = Path(__file__).parent.parent.parent / "notebooks" / "01-every-modality.ipynb"
-#: Of each cell that asks, what its outputs hold: a player above, and the answer.
-ASKING = ("%mtor say", "%mtor listen", "%mtor see", "%mtor embed", "%%mtor")
+#: Of each cell that asks, what its outputs hold: a picture or a player above, and the answer.
+ASKING = ("%mtor say", "%mtor listen", "%mtor imagine", "%mtor see", "%mtor embed", "%%mtor")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,9 @@ def assert_whole(notebook: Any) -> None:
         assert asking
         for cell in asking:
             assert ANSWER_MIME in cell.outputs[-1].data
-            assert len(cell.outputs) == (2 if beginning == "%mtor say" else 1)
+            assert len(cell.outputs) == (2 if beginning in ("%mtor say", "%mtor imagine") else 1)
+    (drawing,) = cells_of(notebook, "%mtor imagine")
+    assert "image/png" in drawing.outputs[0].data
     assert "<audio" in cells_of(notebook, "%mtor say")[0].outputs[0].data["text/html"]
 
 
@@ -66,7 +68,7 @@ def assert_true(notebook: Any) -> None:
         for output in cell.get("outputs", [])
         if ANSWER_MIME in output.get("data", {})
     }
-    assert {"hibari", "whisper-tiny-en", "sight", "minilm"} <= models
+    assert {"hibari", "whisper-tiny-en", "emoji", "sight", "minilm"} <= models
     assert not models & {"echo"}
 
 
