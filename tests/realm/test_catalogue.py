@@ -65,6 +65,7 @@ async def speaking(client: RealmClient, prompt: str, model: str) -> Running:
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_file_that_is_saved_is_in_force_without_being_told(
     small: SmallRealm, owner: RealmClient, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ async def test_a_file_that_is_saved_is_in_force_without_being_told(
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_mistake_is_shown_with_its_line_and_leaves_the_old_one_in_force(
     small: SmallRealm, owner: RealmClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,6 +99,7 @@ async def test_a_mistake_is_shown_with_its_line_and_leaves_the_old_one_in_force(
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_model_that_is_taken_out_serves_what_it_has_and_ends(
     small: SmallRealm, owner: RealmClient, tmp_path: Path
 ) -> None:
@@ -153,6 +156,7 @@ async def test_a_model_with_queries_under_way_keeps_its_modality(
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_worker_that_drains_ends_what_it_has_and_the_other_takes_the_rest(
     small: SmallRealm, owner: RealmClient
 ) -> None:

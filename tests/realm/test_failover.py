@@ -220,6 +220,7 @@ async def test_who_is_cancelled_while_moved_ends_once(small: SmallRealm, ann: Re
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_who_waits_for_a_model_that_fails_is_told_so(
     small: SmallRealm, ann: RealmClient
 ) -> None:

@@ -50,6 +50,7 @@ async def test_the_next_of_the_chain_answers_for_a_service_that_fails(
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_who_names_the_service_is_told_when_to_ask_again(tmp_path: Path) -> None:
     with OpenAIService() as service:
         service.fault = Fault(429, {"Retry-After": "7"})
