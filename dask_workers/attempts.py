@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from dask_workers.blobs import Blobs
+from dask_workers.flag import CancelFlag
 from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.protocol.ngram import AttemptRef
-
-log = logging.getLogger(__name__)
 
 #: Cancels remembered for attempts that have not started here; the oldest is forgotten.
 REMEMBERED = 4096
 
 
-class Attempt:
+class Attempt(CancelFlag):
     """One attempt under way: its cancel flag, and what its backend may ask of the worker.
 
     This is the :class:`~mtor_kernel.protocol.backend.Context` that a backend sees.
     """
 
     def __init__(self, ref: AttemptRef, blobs: Callable[[], Blobs | None] = lambda: None) -> None:
+        super().__init__()
         self.ref = ref
         self._blobs = blobs
         #: On the monotonic clock.
         self.started_at = time.monotonic()
-        #: Why nobody waits for this attempt here any more; empty when its owner cancelled it.
-        self.lost = ""
         #: Sends its answer so far by the link, again where a connection has been lost.
         self.resend: Callable[[], None] = _nothing
-        self._flag = threading.Event()
-        self._guard = threading.Lock()
-        self._stops: list[Callable[[], None]] = []
-
-    @property
-    def cancelled(self) -> bool:
-        return self._flag.is_set()
-
-    def cancel(self, lost: str = "") -> None:
-        """Raise the flag, once; never waits. `lost` says why it is not its owner's wish."""
-        with self._guard:
-            if self._flag.is_set():
-                return
-            self.lost = lost
-            self._flag.set()
-            stops, self._stops = self._stops, []
-        for stop in stops:
-            # Who cancels may be an event loop or the link's reader: neither may wait for a backend.
-            threading.Thread(target=_call, args=(stop,), name="mtor-stop", daemon=True).start()
-
-    def on_cancel(self, stop: Callable[[], None]) -> None:
-        with self._guard:
-            if not self._flag.is_set():
-                self._stops.append(stop)
-                return
-        _call(stop)
 
     def read_blob(self, blob: str) -> bytes:
         return self._linked().read(self, blob)
@@ -75,13 +46,6 @@ class Attempt:
 
 def _nothing() -> None:
     """Nothing was said yet."""
-
-
-def _call(stop: Callable[[], None]) -> None:
-    try:
-        stop()
-    except Exception:
-        log.exception("a backend's on_cancel failed")
 
 
 class Attempts:

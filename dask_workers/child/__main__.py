@@ -34,6 +34,7 @@ from dask_workers.child.frames import (
     ToChild,
     Want,
 )
+from dask_workers.flag import CancelFlag
 from mtor_kernel.protocol.backend import Backend, Delta, Done, Step
 from mtor_kernel.protocol.errors import (
     BackendFailed,
@@ -49,35 +50,13 @@ log = logging.getLogger("mtor.child")
 _PR_SET_PDEATHSIG = 1
 
 
-class Talk:
+class Talk(CancelFlag):
     """One query in the child: the context that the backend sees."""
 
     def __init__(self, number: int, desk: Desk) -> None:
+        super().__init__()
         self.number = number
         self._desk = desk
-        self._flag = threading.Event()
-        self._guard = threading.Lock()
-        self._stops: list[Callable[[], None]] = []
-
-    @property
-    def cancelled(self) -> bool:
-        return self._flag.is_set()
-
-    def on_cancel(self, stop: Callable[[], None]) -> None:
-        with self._guard:
-            if not self._flag.is_set():
-                self._stops.append(stop)
-                return
-        stop()
-
-    def cancel(self) -> None:
-        """Raise the flag."""
-        with self._guard:
-            self._flag.set()
-            stops, self._stops = self._stops, []
-        for stop in stops:
-            # A stop may wait for the backend, and the desk must not.
-            threading.Thread(target=stop, daemon=True).start()
 
     def read_blob(self, blob: str) -> bytes:
         return self._desk.want(self.number, blob=blob)[1]

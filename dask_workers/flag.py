@@ -1,0 +1,50 @@
+"""The flag by which a query is stopped, and what is called when it is raised."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class CancelFlag:
+    """Raised once, from any thread. The cancel half of what a backend sees as its context."""
+
+    def __init__(self) -> None:
+        #: Why nobody waits for the answer here any more; empty when its owner cancelled it.
+        self.lost = ""
+        self._flag = threading.Event()
+        self._guard = threading.Lock()
+        self._stops: list[Callable[[], None]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        return self._flag.is_set()
+
+    def cancel(self, lost: str = "") -> None:
+        """Raise the flag, once; never waits. `lost` says why it is not its owner's wish."""
+        with self._guard:
+            if self._flag.is_set():
+                return
+            self.lost = lost
+            self._flag.set()
+            stops, self._stops = self._stops, []
+        for stop in stops:
+            # Who cancels may be an event loop or a reader: neither may wait for a backend.
+            threading.Thread(target=_call, args=(stop,), name="mtor-stop", daemon=True).start()
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        with self._guard:
+            if not self._flag.is_set():
+                self._stops.append(stop)
+                return
+        _call(stop)
+
+
+def _call(stop: Callable[[], None]) -> None:
+    try:
+        stop()
+    except Exception:
+        log.exception("a backend's on_cancel failed")
