@@ -83,7 +83,9 @@ class Failover:
 
     def enter(self, place: Place, lane: Lane, query: Query) -> None:
         """Put a query that waits nowhere at the end of its person's line in another lane."""
-        cost = pricing.cost_estimate(query, lane.spec, lane.estimator.output_tokens)
+        cost = pricing.cost_estimate(
+            pricing.worst_case(query, lane.spec), lane.estimator.output_tokens
+        )
         ticket = msgspec.structs.replace(place.ticket, cost=cost)
         there = dataclasses.replace(
             place, ticket=ticket, lane=lane, tried=place.tried | {place.lane.model}

@@ -14,6 +14,7 @@ from typing import Any
 from traitlets import Dict, Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
+from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import InsufficientFunds, NoModel, QuotaExceeded, RealmError
@@ -71,6 +72,8 @@ class _Plan:
     """Where a query goes, and what it may take there (`least`) or anywhere in its chain."""
 
     lane: Lane
+    #: The most that it uses there.
+    worst: Usage
     least: _Bound
     most: _Bound
 
@@ -131,21 +134,22 @@ class Intake(LoggingConfigurable):
                 raise
             return Submitted(found.query, found.model, found.hold_micro, True)
         try:
-            return await self._accept(user, query, key, plan.lane, plan.most)
+            return await self._accept(user, query, key, plan, plan.most)
         except (InsufficientFunds, QuotaExceeded):
             if plan.least == plan.most:
                 raise
         # Not covered for the whole chain, and perhaps for the first model of it.
-        return await self._accept(user, query, key, plan.lane, plan.least)
+        return await self._accept(user, query, key, plan, plan.least)
 
     async def _accept(
-        self, user: User, query: Query, key: str, lane: Lane, bound: _Bound
+        self, user: User, query: Query, key: str, plan: _Plan, bound: _Bound
     ) -> Submitted:
+        lane = plan.lane
         new = _new_query(user, query, key, lane, bound)
         quotas = self._people.quotas(user)
         decide = functools.partial(admission.admit, paused=not self.open)
         # Whatever can go wrong goes wrong before it is written down.
-        cost = pricing.cost_estimate(query, lane.spec, lane.estimator.output_tokens)
+        cost = pricing.cost_estimate(plan.worst, lane.estimator.output_tokens)
         ticket = Ticket(new.id, user.name, cost, query.priority, self._weight(user.role))
         accepted = await self._store.write(lambda db: queries.accept(db, new, quotas, decide))
         if not accepted.repeated:
@@ -202,11 +206,12 @@ class Intake(LoggingConfigurable):
                 limit=self.max_waiting,
                 used=under_way,
             )
-        least = most = _bound(query, lane.spec)
+        worst = pricing.worst_case(query, lane.spec)
+        least = most = _bound(worst, lane.spec)
         for spec in chain:
             if spec is not lane.spec:
-                most = most.or_more(_bound(query, spec))
-        return _Plan(lane, least, most)
+                most = most.or_more(_bound(pricing.worst_case(query, spec), spec))
+        return _Plan(lane, worst, least, most)
 
     def _place(self, row: WaitingRow, now: float) -> Place:
         """Return the place of a query that an earlier run of the realm admitted."""
@@ -243,9 +248,8 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _bound(query: Query, spec: ModelSpec) -> _Bound:
-    most = pricing.worst_case(query, spec)
-    return _Bound(pricing.price(most, spec.rates), pricing.tokens_of(most))
+def _bound(worst: Usage, spec: ModelSpec) -> _Bound:
+    return _Bound(pricing.price(worst, spec.rates), pricing.tokens_of(worst))
 
 
 def _new_query(user: User, query: Query, key: str, lane: Lane, bound: _Bound) -> NewQuery:

@@ -180,16 +180,17 @@ def service(usage: Usage) -> float:
     return max(1.0, float(work or usage.compute_ms))
 
 
-def cost_estimate(query: Query, spec: ModelSpec, learned_tokens: float) -> float:
-    """Return the :func:`service` that `query` will probably take.
+def cost_estimate(most: Usage, learned_tokens: float) -> float:
+    """Return the :func:`service` that a query will probably take.
 
     Parameters
     ----------
+    most
+        Its :func:`worst_case`.
     learned_tokens
         Output tokens that answers of this model have had of late
         (:attr:`~.estimate.Estimator.output_tokens`).
     """
-    most = worst_case(query, spec)
     # Bytes are the bound of the input's tokens; four of them to a token is the usual figure.
     usual = Usage(
         input_tokens=-(-most.input_tokens // 4),

@@ -223,15 +223,15 @@ def test_the_estimate_for_the_fair_queue_is_a_cost_that_it_takes(
     asked: tuple[Query, Modality], learned: float
 ) -> None:
     query, modality = asked
-    cost = pricing.cost_estimate(query, make_spec(modality=modality), learned)
+    cost = pricing.cost_estimate(pricing.worst_case(query, make_spec(modality=modality)), learned)
     assert 1 <= cost < float("inf")
 
 
 def test_the_estimate_follows_what_answers_have_been() -> None:
-    spec, query = make_spec(), Query.ask("hello", max_tokens=100)
-    short, long = (pricing.cost_estimate(query, spec, tokens) for tokens in (10, 50))
+    most = pricing.worst_case(Query.ask("hello", max_tokens=100), make_spec())
+    short, long = (pricing.cost_estimate(most, tokens) for tokens in (10, 50))
     assert long - short == 80
-    assert pricing.cost_estimate(query, spec, 5000) == pricing.cost_estimate(query, spec, 100)
+    assert pricing.cost_estimate(most, 5000) == pricing.cost_estimate(most, 100)
 
 
 def test_service_counts_an_output_token_for_two() -> None:
