@@ -5,7 +5,7 @@ import type { IAttachment } from './talk/conversation';
 
 /** What the panel does with a notebook. */
 export interface INotebookSide {
-  /** Put `text` into a new cell below the selected one, or into a fresh file if there is none. */
+  /** Put `text` into a new cell below the selected one; nothing where no notebook is open. */
   insert(text: string, type: 'code' | 'markdown'): void;
   /** Return the selected cell; `null` where there is none or it is empty. */
   cell(): IAttachment | null;

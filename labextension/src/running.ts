@@ -213,3 +213,17 @@ export class Running implements IRunning {
   private _done = new PromiseDelegate<this>();
   private _isDisposed = false;
 }
+
+/**
+ * Return why a query has no answer, or not all of it; empty where there is nothing to say.
+ * `stopped` is what is said of one that was cancelled.
+ */
+export function troubleOf(running: IRunning, stopped: string): string {
+  if (running.refusal) {
+    return running.refusal.message;
+  }
+  if (running.end?.op === 'failed') {
+    return running.end.error.message;
+  }
+  return running.end?.op === 'cancelled' ? stopped : '';
+}

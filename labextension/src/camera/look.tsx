@@ -4,6 +4,7 @@ import React, { useEffect, useRef, useState } from 'react';
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { DeviceTrouble } from '../common/devices';
 import { useSignals } from '../common/hooks';
+import { troubleOf } from '../running';
 import { Answer } from '../talk/answer';
 import { stageOf } from '../talk/talk';
 import type { IRealm, IRunning } from '../tokens';
@@ -176,8 +177,7 @@ export function Look(props: ILookProps): JSX.Element {
 function Seen(props: ILookProps & { running: IRunning }): JSX.Element {
   const { running, realm, registry, trans } = props;
   useSignals(running.changed);
-  const trouble =
-    running.refusal?.message ?? (running.end?.op === 'failed' ? running.end.error.message : '');
+  const trouble = troubleOf(running, '');
   return (
     <div role="status" aria-busy={running.stage !== 'ended'}>
       <Answer realm={realm} registry={registry} parts={running.parts} />

@@ -1,5 +1,5 @@
 // Figures as people read them. Amounts are integers of micro-credits; a million is one credit.
-const MICRO = 1_000_000;
+export const MICRO = 1_000_000;
 
 /** Return an amount of credits, to three significant places below one credit. */
 export function credits(micro: number): string {

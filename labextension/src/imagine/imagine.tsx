@@ -6,6 +6,7 @@ import { IconButton } from '../common/button';
 import { credits, span } from '../common/figures';
 import { useSignals } from '../common/hooks';
 import type { INotebookSide } from '../notebook';
+import { troubleOf } from '../running';
 import { Media } from '../talk/answer';
 import { stageOf } from '../talk/talk';
 import type { IRealm } from '../tokens';
@@ -65,9 +66,7 @@ function Drawing(props: IImagineProps & { drawing: IDrawing }): JSX.Element {
   useSignals(running.changed);
   const part = running.parts.find(one => one.type === 'image');
   const end = running.end;
-  const trouble =
-    running.refusal?.message ??
-    (end?.op === 'failed' ? end.error.message : end?.op === 'cancelled' ? trans.__('Stopped.') : '');
+  const trouble = troubleOf(running, trans.__('Stopped.'));
   return (
     <article className="jp-mtor-turn" aria-busy={running.stage !== 'ended'}>
       <p className="jp-mtor-row">

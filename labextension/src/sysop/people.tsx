@@ -1,9 +1,8 @@
 // Everybody who was ever here.
 import React, { useEffect, useState } from 'react';
+import { MICRO } from '../common/figures';
 import type { IPerson } from '../tokens';
 import type { ISectionProps } from './sysop';
-
-const MICRO = 1_000_000;
 
 export function People(props: ISectionProps): JSX.Element {
   const { realm, trans, acts } = props;

@@ -2,6 +2,7 @@
 import { Signal, type ISignal } from '@lumino/signaling';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message, Query } from '../protocol';
+import { troubleOf } from '../running';
 import type { IRealm, IRunning, Part } from '../tokens';
 
 /** Something that goes along with a question. */
@@ -153,9 +154,7 @@ export class Conversation implements IDisposable {
     this._model = kept.model;
     this._turns = kept.turns.map(turn => ({ ...turn, running: null }));
     const last = kept.turns[kept.turns.length - 1];
-    if (last?.role === 'user') {
-      this._changed.emit();
-    } else if (last?.query && last.trouble === UNFINISHED) {
+    if (last?.query && last.trouble === UNFINISHED) {
       this._turns = this._turns.slice(0, -1);
       this._await(this._realm.follow(last.query));
     }
@@ -175,7 +174,7 @@ export class Conversation implements IDisposable {
     running.changed.connect(this._noted, this);
     void running.done.then(() => {
       running.changed.disconnect(this._noted, this);
-      const ended = { ...turn, parts: running.parts, query: running.id, trouble: trouble(running) };
+      const ended = { ...turn, parts: running.parts, query: running.id, trouble: troubleOf(running, 'Stopped.') };
       this._turns = this._turns.map(one => (one === turn ? ended : one));
       if (!this._isDisposed) {
         this._changed.emit();
@@ -223,14 +222,4 @@ function said(turn: ITurn): Part[] {
     part => part.type === 'text' || (part.type === 'image' && turn.role === 'user')
   );
   return told.length > 0 ? told : [{ type: 'text', text: '…' }];
-}
-
-function trouble(running: IRunning): string {
-  if (running.refusal) {
-    return running.refusal.message;
-  }
-  if (running.end?.op === 'failed') {
-    return running.end.error.message;
-  }
-  return running.end?.op === 'cancelled' ? 'Stopped.' : '';
 }

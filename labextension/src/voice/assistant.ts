@@ -1,6 +1,7 @@
 // Talks with somebody: hears, has it written down, asks, reads the answer out.
 import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
+import { troubleOf } from '../running';
 import type { Conversation } from '../talk/conversation';
 import type { IRealm, IRunning } from '../tokens';
 import { Activity } from './activity';
@@ -67,11 +68,6 @@ export class Assistant implements IDisposable {
   /** What went wrong last; empty where nothing did. */
   get trouble(): string {
     return this._trouble;
-  }
-
-  /** What was heard last. */
-  get heard(): string {
-    return this._heard;
   }
 
   get changed(): ISignal<this, void> {
@@ -240,11 +236,10 @@ export class Assistant implements IDisposable {
         model: 'transcription',
         messages: [{ role: 'user', parts: [{ type: 'audio', blob, mime: 'audio/wav' }] }]
       });
-      const { text, refusal, end } = await running.done;
-      const failed = refusal ?? (end?.op === 'failed' ? end.error : null);
-      this._complain(failed?.message ?? '');
-      this._heard = failed ? '' : text.trim();
-      return this._heard;
+      await running.done;
+      const trouble = troubleOf(running, '');
+      this._complain(trouble);
+      return trouble ? '' : running.text.trim();
     } catch (error) {
       this._complain((error as Error).message);
       return '';
@@ -326,7 +321,6 @@ export class Assistant implements IDisposable {
   private _wanted = false;
   private _isCalled = false;
   private _trouble = '';
-  private _heard = '';
   private _recorded: Float32Array[] = [];
   private _segmenter = new Segmenter();
   private _activity: Activity | null = null;

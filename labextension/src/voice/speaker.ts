@@ -20,11 +20,6 @@ export class Speaker implements IDisposable {
     return this._changed;
   }
 
-  /** Where the sound goes to: for whoever wants to look at it. */
-  get output(): AudioNode | null {
-    return this._gain;
-  }
-
   get isDisposed(): boolean {
     return this._isDisposed;
   }
@@ -130,14 +125,13 @@ export class Speaker implements IDisposable {
   private async _hear(content: Blob, turn: number): Promise<void> {
     const context = (this._context ??= new AudioContext());
     await context.resume();
-    this._gain ??= this._makeGain(context);
     const buffer = await context.decodeAudioData(await content.arrayBuffer());
     if (turn !== this._turn || this._isDisposed) {
       return;
     }
     await new Promise<void>(resolve => {
       const source = new AudioBufferSourceNode(context, { buffer });
-      source.connect(this._gain!);
+      source.connect(context.destination);
       source.onended = () => resolve();
       this._playing = source;
       this._ended = resolve;
@@ -145,12 +139,6 @@ export class Speaker implements IDisposable {
       this._changed.emit();
     });
     this._playing = null;
-  }
-
-  private _makeGain(context: AudioContext): GainNode {
-    const gain = new GainNode(context);
-    gain.connect(context.destination);
-    return gain;
   }
 
   private _waiting: string[] = [];
@@ -161,7 +149,6 @@ export class Speaker implements IDisposable {
   /** Counts the stops: what belongs to an earlier one is not heard any more. */
   private _turn = 0;
   private _context: AudioContext | null = null;
-  private _gain: GainNode | null = null;
   private _changed = new Signal<this, void>(this);
   private _isDisposed = false;
 }
