@@ -12,6 +12,9 @@ from mtor_kernel.protocol.errors import Forbidden
 #: The name of a person, as the Hub or the operating system gives it.
 UserName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
+#: The name of a group of people, as the Hub gives it.
+GroupName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
 #: May submit queries of every modality and see their own.
 SCOPE_QUERY = "custom:mtor:query"
 #: May run the place. Includes every other scope but the workers' own.
@@ -37,6 +40,8 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
     name: UserName
     role: Role = Role.USER
     scopes: frozenset[str] = frozenset({SCOPE_QUERY})
+    #: The Hub's groups; quotas may go by them. Empty where there is no Hub.
+    groups: frozenset[GroupName] = frozenset()
 
     def may(self, scope: str) -> bool:
         """Tell whether `scope` is held, directly or through a wider one.
