@@ -18,7 +18,7 @@ from traitlets.config import Config
 
 from mtor_kernel.magics.bundle import words_of
 from mtor_kernel.magics.display import Tail
-from mtor_kernel.magics.figures import show_count, show_seconds
+from mtor_kernel.telling.figures import show_count, show_seconds
 
 NOTEBOOK = "00-first-query.ipynb"
 #: How long one cell may take, in seconds.

@@ -10,10 +10,10 @@ import msgspec
 
 from mtor_kernel.client.received import SHOWN, player, shown_size
 from mtor_kernel.client.reply import Reply
-from mtor_kernel.magics.markdown import readable, render_untrusted
-from mtor_kernel.magics.story import cost_line
 from mtor_kernel.magics.table import QUIET
 from mtor_kernel.protocol.media import mime_of
+from mtor_kernel.telling.markdown import readable, render_untrusted
+from mtor_kernel.telling.story import cost_line
 
 #: The whole answer, for programs and for a renderer of our own.
 ANSWER_MIME = "application/vnd.mtor.answer+json"

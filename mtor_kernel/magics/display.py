@@ -14,8 +14,8 @@ from typing import Any, Protocol, TextIO
 from IPython.display import publish_display_data
 
 from mtor_kernel.magics.bundle import bundle, preview_bundle
-from mtor_kernel.magics.markdown import readable
-from mtor_kernel.magics.story import Story
+from mtor_kernel.telling.markdown import readable
+from mtor_kernel.telling.story import Story
 
 #: Most updates a second of one display: more cannot be read and would crowd out other messages.
 MOST_UPDATES = 15

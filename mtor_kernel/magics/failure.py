@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from mtor_kernel.magics.figures import show_seconds
-from mtor_kernel.magics.markdown import readable
 from mtor_kernel.protocol.errors import RealmError
+from mtor_kernel.telling.figures import show_seconds
+from mtor_kernel.telling.markdown import readable
 
 E = TypeVar("E", bound=RealmError | KeyboardInterrupt)
 

@@ -21,13 +21,13 @@ from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.conversations import Conversations
 from mtor_kernel.magics.display import CellDisplay, Display, FinalDisplay, TerminalDisplay
 from mtor_kernel.magics.failure import explained
-from mtor_kernel.magics.figures import show_count
 from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import Make
 from mtor_kernel.magics.making import Maker
 from mtor_kernel.magics.questions import keep_questions
 from mtor_kernel.protocol.errors import NotFound, RealmError
 from mtor_kernel.protocol.query import Message, Query, Text, make_options
+from mtor_kernel.telling.figures import show_count
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -24,13 +24,13 @@ from mtor_kernel.magics.bundle import (
     reply_bundle,
 )
 from mtor_kernel.magics.display import Display
-from mtor_kernel.magics.figures import show_count, show_seconds
 from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import MAKING, Make
-from mtor_kernel.magics.story import cost_line
 from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.protocol.query import Modality, Query
 from mtor_kernel.protocol.vectors import check_one_model, embedding_query, groups, vectors_of
+from mtor_kernel.telling.figures import show_count, show_seconds
+from mtor_kernel.telling.story import cost_line
 
 #: Numbers of a vector that are shown.
 SHOWN_NUMBERS = 4

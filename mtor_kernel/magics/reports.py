@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mtor_kernel.magics.figures import (
+from mtor_kernel.magics.table import Table
+from mtor_kernel.protocol.account import RateCard, show_credits
+from mtor_kernel.protocol.lifecycle import ENDS
+from mtor_kernel.protocol.ngram import RealmState
+from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+from mtor_kernel.telling.figures import (
     SHORTEST_SECONDS,
     show_cost,
     show_count,
     show_seconds,
     show_time,
 )
-from mtor_kernel.magics.table import Table
-from mtor_kernel.protocol.account import RateCard, show_credits
-from mtor_kernel.protocol.lifecycle import ENDS
-from mtor_kernel.protocol.ngram import RealmState
-from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
 
 #: How much of an id, and of a question, a table shows, in characters.
 ID_CHARACTERS = 8

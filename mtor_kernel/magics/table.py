@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mtor_kernel.magics.markdown import readable
+from mtor_kernel.telling.markdown import readable
 
 #: A quiet grey that follows JupyterLab's and VS Code's theme.
 QUIET = "color: var(--jp-ui-font-color2, var(--vscode-descriptionForeground, #767676))"

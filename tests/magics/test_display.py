@@ -12,10 +12,10 @@ from mtor_kernel.magics.bundle import (
     reply_bundle,
 )
 from mtor_kernel.magics.display import MOST_UPDATES, CellDisplay, Tail, TerminalDisplay
-from mtor_kernel.magics.story import Story, units_of
 from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.ngram import Chunk, Progress, Requeued
 from mtor_kernel.protocol.query import Text
+from mtor_kernel.telling.story import Story, units_of
 from tests.modalities import picture, sound
 
 Q = "0" * 32

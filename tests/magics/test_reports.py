@@ -3,7 +3,6 @@
 import pytest
 
 from mtor_kernel.magics import reports
-from mtor_kernel.magics.figures import show_seconds
 from mtor_kernel.protocol.account import Charge, RateCard
 from mtor_kernel.protocol.identity import Role
 from mtor_kernel.protocol.lifecycle import Stage
@@ -19,6 +18,7 @@ from mtor_kernel.protocol.views import (
     UsageRow,
     WorkerInfo,
 )
+from mtor_kernel.telling.figures import show_seconds
 
 NOW = 1_800_000_000.0
 

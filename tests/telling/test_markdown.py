@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtor_kernel.magics.markdown import SCHEMES, TAGS, readable, render_untrusted
+from mtor_kernel.telling.markdown import SCHEMES, TAGS, readable, render_untrusted
 
 #: Whatever an attacker may have a model say. Each must come out as words.
 PAYLOADS = [

@@ -2,7 +2,6 @@
 
 import pytest
 
-from mtor_kernel.magics.story import Story
 from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.ngram import (
@@ -16,6 +15,7 @@ from mtor_kernel.protocol.ngram import (
     Settled,
     Started,
 )
+from mtor_kernel.telling.story import Story
 
 Q = "0" * 32
 CHARGE = Charge(1234, Usage(input_tokens=4, output_tokens=20))
