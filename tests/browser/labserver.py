@@ -1,4 +1,4 @@
-"""A real JupyterLab on loopback, with the panel and a personal realm behind it."""
+"""A real JupyterLab (or Notebook, or Voilà) on loopback, with a personal realm behind it."""
 
 import contextlib
 import json
@@ -15,15 +15,28 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "mtor_kernel" / "labextension"
 START_SECONDS = 90
+#: What to open, and what each application is told beside what all are.
+APPLICATIONS = {
+    "jupyterlab": (
+        "lab",
+        ("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"),
+    ),
+    "notebook": ("tree", ("--JupyterNotebookApp.expose_app_in_browser=True",)),
+}
 
 
 @contextlib.contextmanager
-def serve_lab(folder: Path) -> Iterator[str]:
-    """Run a lab whose every directory lies in `folder`; gives the address, with its token."""
+def serve_lab(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
+    """Run a lab whose every directory lies in `folder`; gives the address, with its token.
+
+    Its notebooks lie in ``folder / "work"``.
+    """
     extensions = folder / "share" / "jupyter" / "labextensions"
     extensions.mkdir(parents=True)
-    (extensions / "mtor-realm").symlink_to(BUILT)
+    if BUILT.exists():
+        (extensions / "mtor-realm").symlink_to(BUILT)
     (folder / "work").mkdir()
+    path, options = APPLICATIONS[application]
     _set_up_quietly(folder / "settings")
     port, token = _free_port(), secrets.token_hex(16)
     environment = os.environ | {
@@ -37,12 +50,11 @@ def serve_lab(folder: Path) -> Iterator[str]:
     with log.open("w") as out:
         lab = subprocess.Popen(
             [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *(sys.executable, "-m", application, "--no-browser", "--allow-root"),
                 *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
                 f"--IdentityProvider.token={token}",
                 f"--ServerApp.root_dir={folder / 'work'}",
-                "--LabApp.extension_manager=readonly",
-                "--LabApp.expose_app_in_browser=True",
+                *options,
                 "--ServerApp.jpserver_extensions={'mtor_kernel': True}",
             ],
             stdout=out,
@@ -51,7 +63,7 @@ def serve_lab(folder: Path) -> Iterator[str]:
         )
         try:
             _await(f"http://127.0.0.1:{port}/api/status?token={token}", lab, log)
-            yield f"http://127.0.0.1:{port}/lab?token={token}"
+            yield f"http://127.0.0.1:{port}/{path}?token={token}"
         finally:
             lab.terminate()
             lab.wait(20)

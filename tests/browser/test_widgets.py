@@ -1,0 +1,160 @@
+"""The widgets in a real browser, with a false camera and a false microphone."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import CHROMIUM, Browsers, devices
+from tests.browser.labserver import serve_lab
+from tests.browser.notebooks import (
+    LIVE,
+    RELEASED,
+    ended,
+    interrupt,
+    open_notebook,
+    run_cell,
+    save,
+    saved,
+    write_notebook,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
+
+CAMERA = """from mtor_kernel.widgets import Camera
+camera = Camera()
+frame = await camera.frame()
+print("got", frame.mime, frame.pil.size)"""
+MICROPHONE = """from mtor_kernel.widgets import Microphone
+microphone = Microphone()
+said = await microphone.recording()
+from mtor_kernel.protocol.media import Wav
+print("got", said.mime, Wav.of(said.content).seconds > 0.9)"""
+SHOW = """from mtor_kernel.widgets import Camera
+camera = Camera()
+camera"""
+DENIED = "--use-fake-ui-for-media-stream=deny", "--use-fake-device-for-media-stream"
+
+
+class Desk:
+    """Opens notebooks in a browser."""
+
+    def __init__(self, browsers: Browsers, address: str, folder: Path, media: Path) -> None:
+        self._browsers = browsers
+        self._address = address
+        self._media = media
+        self.folder = folder
+
+    async def open(self, name: str, *cells: str, arguments: tuple[str, ...] = ()) -> Page:
+        """Return a page with a new notebook of these cells."""
+        write_notebook(self.folder / f"{name}.ipynb", *cells)
+        browser = await self._browsers.start(*(arguments or devices(self._media)))
+        return await open_notebook(browser, self._address, f"{name}.ipynb")
+
+    async def kept(self, page: Page, name: str) -> dict[str, Any]:
+        """Return what is on the disk once the notebook is saved."""
+        await save(page)
+        return saved(self.folder / f"{name}.ipynb")
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of a lab and the folder of its notebooks."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: install it to drive the widgets")
+    folder = tmp_path_factory.mktemp("widgets")
+    with serve_lab(folder) as address:
+        yield address, folder / "work"
+
+
+@pytest.fixture
+def desk(browsers: Browsers, jupyter: tuple[str, Path], media: Path) -> Desk:
+    return Desk(browsers, *jupyter, media)
+
+
+async def press(cell: Locator, name: str) -> None:
+    await cell.get_by_role("button", name=name).click()
+
+
+async def test_a_cell_waits_for_a_frame_and_the_notebook_keeps_none(desk: Desk) -> None:
+    page = await desk.open("frame", CAMERA)
+    cell = await run_cell(page, 0)
+    await expect(cell.get_by_text("A cell waits for this.")).to_be_visible()
+    assert await page.evaluate(LIVE) == 0
+    await press(cell, "Use the camera")
+    await press(cell, "Take the picture")
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text("got image/jpeg (640, 480)")
+    await ended(cell)
+    assert await page.evaluate(RELEASED)
+    await expect(cell.get_by_text("the notebook keeps nothing of it")).to_be_visible()
+    assert len(str(await desk.kept(page, "frame"))) < 3000
+
+
+async def test_a_cell_waits_for_what_is_said(desk: Desk) -> None:
+    page = await desk.open("said", MICROPHONE)
+    cell = await run_cell(page, 0)
+    await press(cell, "Record")
+    await expect(cell.get_by_text("The microphone is on")).to_be_visible()
+    await expect(cell.get_by_text("0:01")).to_be_visible()
+    await press(cell, "Stop and send")
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text("got audio/wav True")
+    await ended(cell)
+    assert await page.evaluate(RELEASED)
+
+
+async def test_an_interrupted_wait_leaves_nothing_running(desk: Desk) -> None:
+    page = await desk.open("interrupted", CAMERA, "print(camera._waiting)")
+    cell = await run_cell(page, 0)
+    await press(cell, "Use the camera")
+    await expect(cell.get_by_label("What the camera sees")).to_be_visible()
+    await interrupt(page)
+    await ended(cell)
+    await expect(cell.get_by_text("A cell waits for this.")).to_be_hidden()
+    await page.wait_for_function(RELEASED)
+    after = await run_cell(page, 1)
+    await expect(after.locator(".jp-OutputArea-output")).to_have_text("[]")
+
+
+async def test_a_view_that_goes_takes_the_device_along(desk: Desk) -> None:
+    page = await desk.open("cleared", SHOW)
+    cell = await run_cell(page, 0)
+    await press(cell, "Use the camera")
+    await expect(cell.get_by_label("What the camera sees")).to_be_visible()
+    await page.evaluate(
+        "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+    )
+    await page.wait_for_function(RELEASED)
+
+
+async def test_a_kernel_that_goes_takes_the_device_along(desk: Desk) -> None:
+    page = await desk.open("restarted", SHOW)
+    cell = await run_cell(page, 0)
+    await press(cell, "Use the camera")
+    await expect(cell.get_by_label("What the camera sees")).to_be_visible()
+    await page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    await page.wait_for_function(RELEASED)
+
+
+@pytest.mark.parametrize(
+    ("cells", "button", "words"),
+    [(CAMERA, "Use the camera", "camera"), (MICROPHONE, "Record", "microphone")],
+)
+async def test_where_a_device_is_denied_a_file_does(
+    desk: Desk, media: Path, cells: str, button: str, words: str
+) -> None:
+    page = await desk.open(f"denied-{words}", cells, arguments=DENIED)
+    cell = await run_cell(page, 0)
+    await press(cell, button)
+    await expect(cell.get_by_role("alert")).to_contain_text(f"does not allow the {words} here")
+    file = media / "question.wav"
+    if words == "camera":
+        file = media / "card.png"
+        await page.screenshot(path=file)
+    await cell.locator("input[type=file]").set_input_files(file)
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text(re.compile(r"got (image|audio)/"))
+    await ended(cell)

@@ -1,0 +1,109 @@
+"""A cell that waits for a widget, in a real kernel: what a browser says is heard meanwhile."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+
+from tests.kernel.driving import Kernel, Message, kernel, offer_kernels
+
+pytestmark = pytest.mark.slow
+
+MAKE = "from mtor_kernel.widgets import Camera\ncamera = Camera()"
+WAIT = "frame = await camera.frame()\nprint(frame.mime, frame.pil.size)"
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with offer_kernels(tmp_path_factory.mktemp("jupyter")):
+        yield
+
+
+@pytest.fixture(params=["mtor", "python3"])
+def running(request: pytest.FixtureRequest, kernels: None) -> Iterator[Kernel]:
+    with kernel(request.param) as one:
+        yield one
+
+
+class Page:
+    """The browser that shows the widgets of a kernel."""
+
+    def __init__(self, running: Kernel) -> None:
+        self._client = running.client
+        self.comm = ""
+        self.wanted: list[bool] = []
+        self.heard: list[str] = []
+
+    def see(self, message: Message) -> None:
+        """Look at what a cell shows."""
+        content = message["content"]
+        if message["msg_type"] == "comm_open" and "_esm" in content["data"]["state"]:
+            self.comm = content["comm_id"]
+            self.say(kind="here")
+        elif message["msg_type"] == "comm_msg" and content["comm_id"] == self.comm:
+            data = content["data"]
+            if "wanted" in data.get("state", {}):
+                self.wanted.append(data["state"]["wanted"])
+            self.heard.append(str(data.get("content", {}).get("kind", "")))
+
+    def say(self, *buffers: bytes, **content: Any) -> None:
+        """Say something to the widget."""
+        data = {"method": "custom", "content": content}
+        message = self._client.session.msg("comm_msg", {"comm_id": self.comm, "data": data})
+        self._client.session.send(self._client.shell_channel.socket, message, buffers=list(buffers))
+
+
+def picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_a_cell_gets_the_frame_and_the_next_cell_runs(running: Kernel) -> None:
+    page, sent = Page(running), picture()
+    running.run(MAKE, seen=page.see)
+
+    def take(message: Message) -> bool:
+        page.see(message)
+        if page.wanted == [True]:
+            page.wanted.append(True)
+            page.say(sent, kind="taken", name="a", at=0, size=len(sent))
+        return False
+
+    ran = running.run(WAIT, seen=take)
+    assert ran.printed == "image/jpeg (64, 48)\n"
+    assert page.wanted[-1] is False
+    assert running.run("print(1)").printed == "1\n"
+
+
+def test_an_interrupt_ends_the_wait_and_switches_the_camera_off(running: Kernel) -> None:
+    page = Page(running)
+    running.run(MAKE, seen=page.see)
+
+    def stop(message: Message) -> bool:
+        page.see(message)
+        return page.wanted == [True]
+
+    ran = running.run(WAIT, seconds=20, seen=stop)
+    assert ran.status == "error"
+    for message in ran.messages:
+        page.see(message)
+    assert page.wanted[-1] is False
+    assert page.heard[-1] == "stop"
+    assert running.run("print(camera._waiting)").printed == "[]\n"
+
+
+def test_in_a_run_without_a_browser_the_cell_says_what_to_do(kernels: None, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook()
+    cell = "from mtor_kernel.widgets import Camera\nawait Camera(patience_seconds=1).frame()"
+    notebook.cells = [nbformat.v4.new_code_cell(cell)]
+    with pytest.raises(CellExecutionError, match="No browser shows this camera"):
+        NotebookClient(notebook, kernel_name="mtor", timeout=60).execute(cwd=str(tmp_path))
