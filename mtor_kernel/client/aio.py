@@ -6,7 +6,7 @@ import asyncio
 import mimetypes
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from mtor_kernel.client.http import Http, segment
 from mtor_kernel.client.media import Media
 from mtor_kernel.client.modalities import Modalities
 from mtor_kernel.client.question import checked
+from mtor_kernel.client.replay.here import current
 from mtor_kernel.client.reply import Reply, answer_of
 from mtor_kernel.client.running import Running
 from mtor_kernel.client.whereabouts import Whereabouts
@@ -32,6 +33,7 @@ from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, Worke
 
 if TYPE_CHECKING:
     from mtor_kernel.client.mapping.report import Report
+    from mtor_kernel.client.replay.replay import Replay
 
 #: Sysop's actions that change nothing.
 LOOKING = frozenset({"people", "audit", "pulls"})
@@ -39,6 +41,8 @@ LOOKING = frozenset({"people", "audit", "pulls"})
 KEPT_SECONDS = 3600.0
 #: How long a client tries to reach a realm that is gone, in seconds.
 GIVE_UP_SECONDS = 60.0
+#: Pictures and sounds that wait for their query where answers are replayed, in bytes.
+MOST_UNSENT_BYTES = 64 * 1024 * 1024
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -66,6 +70,8 @@ class RealmClient(Modalities):
         Looks for the realm where no `url` is given, and where it has gone. It may block.
     give_up_seconds
         How long to try to reach a realm that is gone before :class:`RealmUnreachable`.
+    replay
+        Plays recorded answers, and records others; by default that of this process, if it has one.
 
     Examples
     --------
@@ -81,13 +87,17 @@ class RealmClient(Modalities):
         ca: str | None = None,
         find: Callable[[], Address] | None = None,
         give_up_seconds: float = GIVE_UP_SECONDS,
+        replay: Replay | None = None,
     ) -> None:
+        self._own_replay = replay
         known = None if url is None else _address(url, token)
-        self._whereabouts = Whereabouts(known, find)
+        self._whereabouts = Whereabouts(known, find, self._check_may_ask)
         self._http = Http(self._whereabouts, ca)
         self._connection = Connection(self._whereabouts, ca, give_up_seconds)
         #: Until when each blob that was sent is taken to lie where it was sent to.
         self._sent: dict[tuple[Address, str, str], float] = {}
+        #: What is to be sent with the query that names it, by blob.
+        self._to_send: dict[str, Media] = {}
         #: How the latest map went, or goes.
         self.last_map: Report | None = None
 
@@ -111,20 +121,63 @@ class RealmClient(Modalities):
         """Return where the realm is, looking for it first if need be."""
         return await self._whereabouts.address()
 
+    @property
+    def replay(self) -> Replay | None:
+        """What plays or records answers here; ``None`` where nothing does."""
+        found = self._own_replay or current()
+        return found if found is not None and found.on else None
+
+    def _check_may_ask(self) -> None:
+        if self.replay is not None:
+            self.replay.check_may_ask()
+
     # Asking.
 
     async def submit(self, query: Query, key: str | None = None) -> Running:
         """Have the realm admit `query`; the same `key` never runs twice.
 
+        Here a question becomes an answer: a recorded one is played in place of the realm's.
+
         Raises
         ------
         RealmError
-            The realm refused it, or cannot be reached.
+            The realm refused it, or cannot be reached; or it is replayed and not recorded.
         """
-        key = key or uuid.uuid4().hex
-        checked(query, key)
+        checked(query, key or "k")
+        if self.replay is None:
+            return await self._submit(query, key)
+        turn = await asyncio.to_thread(self.replay.turn, query, key)
+        if turn.found is not None:
+            return turn.play()
+        try:
+            return turn.watch(await self._submit(query, key), self.download)
+        except BaseException:
+            turn.give_back()
+            raise
+
+    async def _submit(self, query: Query, key: str | None) -> Running:
+        await self._send(query.blobs)
         self._connection.wake()
-        return await self._connection.conversation.submit(query, key)
+        return await self._connection.conversation.submit(query, key or uuid.uuid4().hex)
+
+    async def bring(self, media: Media) -> str:
+        """Return the blob of a picture or a sound that a query will name.
+
+        It is sent to the realm now; where answers are replayed, with a query that is not.
+        """
+        if self.replay is None:
+            return await self.upload(media)
+        blob = sha256(media.content).hexdigest()
+        if not self.replay.only:
+            self._to_send[blob] = media
+            while sum(len(one.content) for one in self._to_send.values()) > MOST_UNSENT_BYTES:
+                await self._send([next(iter(self._to_send))])
+        return blob
+
+    async def _send(self, blobs: Iterable[str]) -> None:
+        for blob in blobs:
+            if media := self._to_send.pop(blob, None):
+                await self.upload(media)
 
     async def ask(
         self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any
@@ -183,7 +236,13 @@ class RealmClient(Modalities):
 
     async def models(self) -> list[ModelInfo]:
         """Return the names that one may ask for."""
-        return await self._http.list("api/models", ModelInfo)
+        replay = self.replay
+        if replay is not None and replay.only:
+            return await asyncio.to_thread(replay.models)
+        found = await self._http.list("api/models", ModelInfo)
+        if replay is not None:
+            await asyncio.to_thread(replay.keep_models, found)
+        return found
 
     async def workers(self) -> list[WorkerInfo]:
         """Return who serves."""
@@ -211,6 +270,9 @@ class RealmClient(Modalities):
 
     async def quote(self, query: Query, count: int = 1) -> Quote:
         """Return what `query` would cost at most, and when the last of `count` would start."""
+        if self.replay is not None and self.replay.only:
+            return Quote(query.model, 0, 0.0)  # what is replayed costs nothing
+        await self._send(query.blobs)
         path = "api/quote" if count == 1 else f"api/quote?count={count}"
         return await self._http.post(path, checked(query), Quote)
 
@@ -244,6 +306,10 @@ class RealmClient(Modalities):
 
     async def download(self, blob: str) -> bytes:
         """Return the bytes of a blob."""
+        if self.replay is not None:
+            kept = await asyncio.to_thread(self.replay.book.shelf.fetch, blob)
+            if kept is not None:
+                return kept
         return (await self._http.fetch("GET", f"api/blobs/{segment(blob)}")).body
 
     # Running the place.

@@ -33,8 +33,8 @@ class Modalities(ABC):
         """Have the realm admit `query`."""
 
     @abstractmethod
-    async def upload(self, content: bytes | str | Path | Media, mime: str = "") -> str:
-        """Keep bytes at the realm and return the blob's id."""
+    async def bring(self, media: Media) -> str:
+        """Return the blob of a picture or a sound that a query will name."""
 
     async def prepare(
         self,
@@ -61,7 +61,7 @@ class Modalities(ABC):
         """
         # All are looked at before the first is sent.
         found = [await _media(value, kind) for value in attach]
-        parts = [media.part(await self.upload(media)) for media in found]
+        parts = [media.part(await self.bring(media)) for media in found]
         return question(prompt, model, parts=(*how.pop("parts", ()), *parts), **how)
 
     async def see(

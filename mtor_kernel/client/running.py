@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from msgspec import structs
 
@@ -28,12 +28,22 @@ from mtor_kernel.protocol.ngram import (
     Settled,
     Started,
 )
-from mtor_kernel.protocol.query import text_of
+from mtor_kernel.protocol.query import Part, text_of
 
 #: How long a cancel waits for the query's end, in seconds.
 CONFIRM_SECONDS = 1.0
 #: The id of every ``Resume``: where it comes back on an error, a stream cannot go on.
 RESUME = "resume"
+
+
+class Witness(Protocol):
+    """Is told how a query ends, before anybody else."""
+
+    def give_back(self) -> None:
+        """It ended without an answer."""
+
+    async def wrote(self, end: QueryEnd, parts: tuple[Part, ...], repeated: bool) -> None:
+        """Write down how it ended."""
 
 
 class Running:
@@ -53,6 +63,9 @@ class Running:
         self.repeated = admitted.repeated
         #: Whether its cancel is wanted; said again after a reconnect.
         self.cancelling = False
+        #: Who writes down how it ends, if anybody does.
+        self.witness: Witness | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._say = say
         self._transcript = Transcript(admitted.query)
         self._unread: deque[QueryEvent] = deque()
@@ -88,6 +101,8 @@ class Running:
                 self._news.clear()
                 await self._news.wait()
             event = self._unread.popleft()
+            if isinstance(event, QueryEnd):
+                await self._written()
             yield event
             if isinstance(event, QueryEnd):
                 return
@@ -103,6 +118,7 @@ class Running:
             The realm was gone for too long; the query may go on there.
         """
         await self._over.wait()
+        await self._written()
         end = self._transcript.end
         if isinstance(end, Settled):
             return self._reply(end)
@@ -166,14 +182,30 @@ class Running:
                 self.model = one.model
             self._keep(one)
         if self._transcript.end is not None:
+            self._unanswered()
             self._over.set()
 
     def fail(self, error: RealmError) -> None:
         """No more will be heard of it."""
         if not self.ended:
             self._lost = error
+            self._unanswered()
             self._over.set()
             self._news.set()
+
+    def _unanswered(self) -> None:
+        if self.witness is not None and not isinstance(self._transcript.end, Settled):
+            self.witness.give_back()
+
+    async def _written(self) -> None:
+        """Have its end written down, once however many wait for it."""
+        end = self._transcript.end
+        if self.witness is None or end is None:
+            return
+        if self._writing is None:
+            work = self.witness.wrote(end, self._transcript.parts, self.repeated)
+            self._writing = asyncio.ensure_future(work)
+        await asyncio.shield(self._writing)
 
     def _keep(self, event: QueryEvent) -> None:
         replaced = self._unread and isinstance(event, Queued | Progress)

@@ -24,6 +24,7 @@ from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, Worke
 
 if TYPE_CHECKING:
     from mtor_kernel.client.mapping.report import Report
+    from mtor_kernel.client.replay.replay import Replay
 
 T = TypeVar("T")
 
@@ -38,7 +39,8 @@ def connect(url: str | None = None, token: str | None = None, *, ca: str | None 
     """
     realm = Realm(url, token, ca=ca)
     try:
-        realm.address()
+        if realm.replay is None or not realm.replay.only:
+            realm.address()
     except BaseException:
         realm.close()
         raise
@@ -90,6 +92,11 @@ class Realm(PlainModalities):
     def close(self) -> None:
         """Hang up. Admitted queries go on."""
         self._end()
+
+    @property
+    def replay(self) -> Replay | None:
+        """What plays or records answers here; ``None`` where nothing does."""
+        return self._client.replay
 
     def address(self) -> Address:
         """Return where the realm is, looking for it first if need be."""

@@ -18,17 +18,24 @@ class Whereabouts:
         Where it is, if that is known.
     find
         Looks for the realm and may block; ``None``: it is there or nowhere.
+    check
+        Raises where no realm may be asked now, wherever one is.
     """
 
     def __init__(
-        self, address: Address | None = None, find: Callable[[], Address] | None = None
+        self,
+        address: Address | None = None,
+        find: Callable[[], Address] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._address = address
         self._find = find
+        self._check = check
         self._search: asyncio.Task[Address] | None = None
 
     async def address(self) -> Address:
         """Return where the realm is; raise :class:`RealmUnreachable` where none can be found."""
+        self._check()
         if self._address is not None:
             return self._address
         if self._search is None:

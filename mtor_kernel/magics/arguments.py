@@ -26,6 +26,7 @@ LOOKING = {
     "history": "WORDS",
     "cancel": "ID",
     "forget": "NAME",
+    "replay": "on, off, only or status",
     "help": "",
 }
 
@@ -46,6 +47,7 @@ HELP = """\
 %mtor history [WORDS]            your queries and what each cost; WORDS searches them
 %mtor cancel ID                  stop a query; the first letters of its id will do
 %mtor forget [NAME]              drop a conversation
+%mtor replay on|off|only|status  record answers beside the notebook, and give them again
 %mtor help                       this page
 
 -m, --model MODEL        the model, by default chat, or the one for what is asked

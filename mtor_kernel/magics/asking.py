@@ -39,6 +39,8 @@ def ask(
 ) -> Reply:
     """Have `query` answered on `display` and return the answer; `show` makes the last word of it.
 
+    A recorded answer is shown once, whole: so it is alike for tools that know no updates.
+
     Raises
     ------
     RealmError
@@ -60,12 +62,15 @@ def ask(
 
 def _follow(asked: Asked, story: Story, display: Display) -> Reply:
     try:
-        display.show(story)
+        shown = not asked.replayed
+        if shown:
+            display.show(story)
         asked.start()
         while not isinstance(news := asked.next(display.due_seconds()), Reply):
             if news is not None:
                 story.hear(news)
-            display.show(story)
+            if shown:
+                display.show(story)
         return news
     except KeyboardInterrupt:
         _take_back(asked, story)

@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display
 
 from mtor_kernel.client import Realm, Reply
+from mtor_kernel.client.replay import use
 from mtor_kernel.magics import reports
 from mtor_kernel.magics.arguments import HELP, Ask, Look, parse
 from mtor_kernel.magics.asking import ask, prepare
@@ -25,6 +26,8 @@ from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import Make
 from mtor_kernel.magics.making import Maker
 from mtor_kernel.magics.questions import keep_questions
+from mtor_kernel.magics.replaying import Replaying
+from mtor_kernel.magics.table import Table
 from mtor_kernel.protocol.errors import NotFound, RealmError
 from mtor_kernel.protocol.query import Message, Query, Text, make_options
 from mtor_kernel.telling.figures import show_count
@@ -54,6 +57,7 @@ class MtorMagics(Magics):
         self._ip = shell
         self._own = Realm()
         self._conversations = Conversations()
+        self.replaying = Replaying(shell.user_ns)
 
     @property
     def realm(self) -> Realm:
@@ -83,6 +87,7 @@ class MtorMagics(Magics):
 
     def close(self) -> None:
         """Take ``realm`` back and hang up."""
+        use(None)
         if self._variables.get(REALM) is self._own:
             self._ip.drop_by_id({REALM: self._own})
         self._own.close()
@@ -172,6 +177,9 @@ class MtorMagics(Magics):
                 self._cancel(command.rest)
             case "forget":
                 self._forget(command.rest or "main")
+            case "replay":
+                told = self.replaying.command(command.rest)
+                display(told) if isinstance(told, Table) else print(told)  # noqa: T201 - said to a person
             case _:
                 print(HELP)  # noqa: T201 - what a person asked to read
 
@@ -207,6 +215,8 @@ def load(ip: InteractiveShell) -> None:
     ip.input_transformers_cleanup.append(keep_questions)
     if ip.display_formatter is not None:
         ip.display_formatter.mimebundle_formatter.for_type(Reply, reply_bundle)
+    use(magics.replaying.replay)
+    ip.events.register("pre_run_cell", magics.replaying.before_cell)
     magics.offer()
 
 
@@ -220,4 +230,5 @@ def unload(ip: InteractiveShell) -> None:
     if ip.display_formatter is not None:
         ip.display_formatter.mimebundle_formatter.pop(Reply, None)
     if isinstance(magics, MtorMagics):
+        ip.events.unregister("pre_run_cell", magics.replaying.before_cell)
         magics.close()

@@ -22,7 +22,9 @@
     │   ├── NoModel             nothing serves this modality; says which command mends it
     │   ├── StorageFull         the disk is full: nothing was written, nothing charged
     │   ├── RealmStopping       the realm is closing
-    │   └── RealmUnreachable    no realm answers (raised by clients only)
+    │   ├── RealmUnreachable    no realm answers (raised by clients only)
+    │   ├── NotRecorded         a replay has no answer to this question (by clients only)
+    │   └── ReplayDamaged       a recorded answer was changed, or cut off (by clients only)
     └── QueryFailed             an admitted query ended without an answer
         ├── BackendFailed       the model's backend raised an error
         ├── ResourceExhausted   the worker ran out of memory for it
@@ -204,6 +206,18 @@ class RealmUnreachable(Unavailable):
     """No realm answers."""
 
     code = "realm_unreachable"
+
+
+class NotRecorded(Unavailable):
+    """A replay has no answer to this question, and may ask nobody."""
+
+    code = "not_recorded"
+
+
+class ReplayDamaged(Unavailable):
+    """A recorded answer was changed after it was written, or cut off."""
+
+    code = "replay_damaged"
 
 
 class QueryFailed(RealmError):

@@ -29,6 +29,12 @@ class Asked:
         self._thread = threading.Thread(target=self._carry, name="mtor-query", daemon=True)
 
     @property
+    def replayed(self) -> bool:
+        """Whether its answer is recorded, so that the realm is not asked."""
+        replay = self._realm.replay
+        return replay is not None and (replay.only or replay.plays(self._query))
+
+    @property
     def admitted(self) -> bool:
         """Whether the realm has said that it will be answered."""
         return self._running is not None

@@ -31,6 +31,8 @@ STATUSES = {
     "storage_full": 503,
     "realm_stopping": 503,
     "realm_unreachable": 503,
+    "not_recorded": 503,
+    "replay_damaged": 503,
     "query_failed": 502,
     "backend_failed": 502,
     "resource_exhausted": 502,

@@ -65,10 +65,18 @@ class Kernel:
         self.client = client
 
     def run(
-        self, code: str, *, seconds: float = 60, seen: Callable[[Message], bool] | None = None
+        self,
+        code: str,
+        *,
+        seconds: float = 60,
+        seen: Callable[[Message], bool] | None = None,
+        cell: str = "",
     ) -> Ran:
-        """Run a cell to its end. `seen` is told every message; true interrupts the kernel."""
-        sent = self.client.execute(code, store_history=True)
+        """Run a cell to its end. `seen` is told every message; true interrupts the kernel.
+
+        `cell` is its id, which JupyterLab tells and nbclient does not.
+        """
+        sent = self._execute(code, cell) if cell else self.client.execute(code, store_history=True)
         ran = Ran()
         for message in self._of(sent, seconds):
             ran.messages.append(message)
@@ -83,6 +91,12 @@ class Kernel:
         sent = self.client.execute("", user_expressions={"value": expression}, silent=True)
         value = self._reply(sent, 20)["user_expressions"]["value"]
         return str(value["data"]["text/plain"])
+
+    def _execute(self, code: str, cell: str) -> str:
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
 
     def _of(self, sent: str, seconds: float) -> Iterator[Message]:
         """Yield what a cell shows until the kernel is idle again."""

@@ -110,10 +110,12 @@ class Run:
         parts = []
         for value in self._job.media(rows, at):
             media = await asyncio.to_thread(as_media, value, self._job.kind)
-            parts.append(media.part(await self._client.upload(media)))
+            parts.append(media.part(await self._client.bring(media)))
         return self._job.query(prompt, parts)
 
     async def _usual_window(self, model: str) -> int:
+        if self._client.replay is not None and self._client.replay.only:
+            return WINDOW[0]
         lanes = (await self._client.queue()).lanes
         slots = next((lane.slots for lane in lanes if lane.model == model), 0)
         least, most = WINDOW
