@@ -34,6 +34,10 @@ export type RealmNGram =
   | RealmState
   | Notice
   | Error;
+/**
+ * For whom a rule is set. Of several that are, the first of these holds.
+ */
+export type RuleOf = 'group' | 'person' | 'role';
 export type WorkerNGram = WorkerHello | Beat | WorkerChunk | WorkerProgress | WorkerOutcome | Health | Bye;
 
 /**
@@ -143,6 +147,14 @@ export interface Usage {
   input_tokens?: number;
   output_tokens?: number;
   pixel_steps?: number;
+}
+/**
+ * What is wrong with the books, a sentence each; empty where nothing is.
+ */
+export interface CheckInfo {
+  audit?: string[];
+  ledger?: string[];
+  seals?: string[];
 }
 /**
  * The next piece of the answer: words, or one other part.
@@ -339,7 +351,9 @@ export interface Unload {
  */
 export interface Me {
   balance_micro?: number;
+  groups?: string[];
   held_micro?: number;
+  prompts_shown?: boolean;
   quotas?: QuotaInfo[];
   role: Role;
   scopes?: string[];
@@ -353,6 +367,7 @@ export interface QuotaInfo {
   limit: number;
   resets_at?: number | null;
   rule: string;
+  set_for?: string;
   used?: number;
 }
 /**
@@ -400,6 +415,20 @@ export interface Notice {
 export interface Page {
   items?: unknown[];
   next?: string;
+}
+/**
+ * Somebody who has been here, as the sysop sees them.
+ */
+export interface PersonInfo {
+  balance_micro?: number;
+  ban_reason?: string;
+  banned_at?: number | null;
+  created_at: number;
+  groups?: string[];
+  held_micro?: number;
+  name: string;
+  role: Role;
+  unlimited?: boolean;
 }
 /**
  * How far the attempt is. Later ones replace earlier ones.
@@ -478,7 +507,7 @@ export interface QueryInfo {
   started_at?: number | null;
 }
 /**
- * The rules that hold for one person. ``None``: no such rule. Zero: nothing at all.
+ * Rules of use. ``None``: no such rule here. Zero: nothing at all. NO_LIMIT: no limit.
  */
 export interface Quotas {
   blob_bytes?: number | null;
@@ -497,6 +526,7 @@ export interface Welcome {
   id?: string;
   max_frame_bytes: number;
   op: 'welcome';
+  prompts_shown?: boolean;
   role: Role;
   user: string;
   version: string;
@@ -540,11 +570,42 @@ export interface ServedInfo {
   trouble?: string;
 }
 /**
+ * What is ruled for one person, group or role, and by whom.
+ */
+export interface RuleInfo {
+  kind: RuleOf;
+  live?: boolean;
+  quotas: Quotas;
+  subject: string;
+}
+/**
+ * One query of anybody's, as the sysop sees it: what it is about only where that is set.
+ */
+export interface SysopQueryInfo {
+  asked: string;
+  attempt?: number;
+  charge_micro?: number | null;
+  created_at: number;
+  ended_at?: number | null;
+  error?: string;
+  hold_micro?: number;
+  id: string;
+  modality: Modality;
+  model: string;
+  prompt?: string;
+  stage: Stage;
+  started_at?: number | null;
+  user: string;
+}
+/**
  * What one person spent on one model in one day.
  */
 export interface UsageRow {
+  audio_ms?: number;
+  characters?: number;
   charge_micro?: number;
   day: string;
+  images?: number;
   input_tokens?: number;
   model: string;
   output_tokens?: number;

@@ -11,7 +11,7 @@ import enum
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,23 +119,28 @@ def _books(database: Path) -> Iterator[Finding]:
     """Add up the ledger and follow the chain of the audit log, without writing anything."""
     import sqlalchemy as sa
 
-    from mtor_kernel.storage import audit, ledger
+    from mtor_kernel.storage import audit, ledger, seals
 
     engine = sa.create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     )
     try:
         with engine.connect() as connection:
-            for what, check in (("ledger", ledger.check), ("audit log", audit.verify)):
-                problems = check(connection)
-                for problem in problems:
-                    yield Finding(Mark.BAD, f"{what}: {problem}")
-                if not problems:
-                    yield Finding(Mark.WELL, f"the {what} is whole")
+            for what, check in (
+                ("ledger", ledger.check),
+                ("audit log", audit.verify),
+                ("seals", seals.verify),
+            ):
+                yield from _verdict(what, check(connection))
     except sa.exc.SQLAlchemyError as error:
         yield Finding(Mark.BAD, f"the books cannot be read: {getattr(error, 'orig', error)}")
     finally:
         engine.dispose()
+
+
+def _verdict(what: str, problems: Iterable[str]) -> Iterator[Finding]:
+    found = [Finding(Mark.BAD, f"{what}: {problem}") for problem in problems]
+    yield from found or [Finding(Mark.WELL, f"nothing is wrong with the {what}")]
 
 
 def _realm() -> Iterator[Finding]:

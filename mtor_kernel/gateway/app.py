@@ -73,6 +73,8 @@ ROUTES: tuple[tuple[str, type[Gate]], ...] = (
     ("api/sysop/unban", sysop.Unban),
     ("api/sysop/grant", sysop.Grant),
     ("api/sysop/quota", sysop.Quota),
+    ("api/sysop/queries", sysop.Queries),
+    ("api/sysop/check", sysop.Check),
     ("api/sysop/stop-queries", sysop.StopQueries),
     ("api/sysop/workers/{name}/{order}", sysop.WorkerOrder),
     ("api/sysop/pull", sysop.Pull),

@@ -7,13 +7,13 @@ import re
 import msgspec
 
 from mtor_kernel.gateway.base import Gate
+from mtor_kernel.protocol.check import check_key
 from mtor_kernel.protocol.errors import BadInput, NotFound
 from mtor_kernel.protocol.identity import SCOPE_QUERY
 from mtor_kernel.protocol.ngram import Admitted
 from mtor_kernel.protocol.query import Key, Query
 
 _ID = re.compile("[0-9a-f]{32}", re.ASCII)
-_KEY = re.compile("[!-~]{1,128}", re.ASCII)
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,10 +90,4 @@ def one_key(inside: str | None, header: str | None) -> str:
     """
     if inside and header and inside != header:
         raise BadInput("The key in the body and the one in the header Idempotency-Key differ.")
-    key = inside or header or ""
-    if not _KEY.fullmatch(key):
-        raise BadInput(
-            "Give the submission a key of its own, 1 to 128 printable characters, as 'key' or in "
-            "the header Idempotency-Key: sent again with it, the query runs once."
-        )
-    return key
+    return check_key(inside or header or "")

@@ -138,7 +138,15 @@ class ClientSocket(Socket):
     def _welcome(self, hello: Hello) -> Welcome:
         realm, user = self.gateway.realm, self.user
         log.debug("hello from %s", hello.client)
-        return Welcome(user.name, user.role, realm.epoch, realm.version, MAX_FRAME_BYTES, hello.id)
+        return Welcome(
+            user.name,
+            user.role,
+            realm.epoch,
+            realm.version,
+            MAX_FRAME_BYTES,
+            hello.id,
+            realm.people.show_prompts,
+        )
 
     async def _submit(self, command: Submit) -> None:
         self._check_room()

@@ -7,10 +7,10 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from mtor_kernel.gateway.base import Gate
-from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.identity import SCOPE_SYSOP, UserName
+from mtor_kernel.protocol.errors import Malformed, NotFound
+from mtor_kernel.protocol.identity import SCOPE_SYSOP, GroupName, Role, UserName
 from mtor_kernel.protocol.query import ModelName
-from mtor_kernel.protocol.quota import Quotas
+from mtor_kernel.protocol.quota import Quotas, RuleOf
 from mtor_kernel.protocol.views import Page
 
 T = TypeVar("T")
@@ -44,6 +44,12 @@ class Naming(_Order, frozen=True):
     reason: Reason = ""
 
 
+class Banning(Naming, frozen=True):
+    """Whom, why, and whether all their queries are stopped too."""
+
+    stop: bool = True
+
+
 class Granting(_Order, frozen=True):
     """To whom, how much, and why."""
 
@@ -54,11 +60,24 @@ class Granting(_Order, frozen=True):
 
 
 class Ruling(_Order, frozen=True):
-    """For whom which rules hold in place of their role's; without any, the role's again."""
+    """For which one person, group or role which rules hold; without any, what was ruled is not."""
 
-    user: UserName
+    user: UserName | None = None
+    group: GroupName | None = None
+    role: Role | None = None
     quotas: Quotas | None = None
     reason: Reason = ""
+
+    def subject(self) -> tuple[RuleOf, str]:
+        """Return for whom it is; raise :class:`Malformed` where that is not one."""
+        named = [
+            (kind, str(name))
+            for kind, name in zip(RuleOf, (self.user, self.group, self.role), strict=True)
+            if name is not None
+        ]
+        if len(named) != 1:
+            raise Malformed("Say for whom the rules are: one 'user', 'group' or 'role'.")
+        return named[0]
 
 
 class Loading(_Order, frozen=True):
@@ -128,8 +147,8 @@ class Ban(_Act):
 
     async def post(self) -> None:
         """Do it."""
-        order = self.said(Naming)
-        await self.gateway.realm.sysop.ban(self.user, order.user, order.reason)
+        order = self.said(Banning)
+        await self.gateway.realm.sysop.ban(self.user, order.user, order.reason, stop=order.stop)
         self.done()
 
 
@@ -164,13 +183,36 @@ class StopQueries(_Act):
 
 
 class Quota(_Act):
-    """``api/sysop/quota``: give a person rules of their own."""
+    """``api/sysop/quota``: what is ruled for persons, groups and roles."""
+
+    async def get(self) -> None:
+        """List it."""
+        self.reply(Page(tuple(await self.gateway.realm.sysop.rules(self.user))))
 
     async def post(self) -> None:
-        """Do it."""
+        """Rule for one of them."""
         order = self.said(Ruling)
-        await self.gateway.realm.sysop.quota(self.user, order.user, order.quotas, order.reason)
+        kind, name = order.subject()
+        await self.gateway.realm.sysop.quota(self.user, name, order.quotas, order.reason, kind)
         self.done()
+
+
+class Queries(_Act):
+    """``api/sysop/queries``: everybody's that are under way, or the latest of one ``user``."""
+
+    async def get(self) -> None:
+        """List them, without what they are about; ``limit``."""
+        limit = self.whole("limit", 100, 1, 200)
+        found = await self.gateway.realm.sysop.queries(self.user, self.words("user"), limit)
+        self.reply(Page(tuple(found)))
+
+
+class Check(_Act):
+    """``api/sysop/check``: whether ledger, audit log and seals are whole."""
+
+    async def get(self) -> None:
+        """Read all of them, and return what is wrong."""
+        self.reply(await self.gateway.realm.sysop.check(self.user))
 
 
 class Catalogue(_Act):

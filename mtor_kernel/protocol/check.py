@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from mtor_kernel.protocol.backend import ModelSpec
@@ -20,6 +21,7 @@ from mtor_kernel.protocol.query import (
 #: Returns the name that one asks for in a modality; empty where the realm has none.
 Instead = Callable[[Modality], str]
 
+_KEY = re.compile("[!-~]{1,128}", re.ASCII)
 _CONVERSATIONS = frozenset({Modality.CHAT, Modality.VISION})
 #: What a question to each modality is made of, besides words.
 _TAKES: dict[Modality, tuple[type[Part], ...]] = {
@@ -42,6 +44,22 @@ _MIMES: dict[type[Part], tuple[str, ...]] = {
     # Browsers call a recording of a microphone video/webm, some systems application/ogg.
     Audio: ("audio/", "video/", "application/ogg"),
 }
+
+
+def check_key(key: str) -> str:
+    """Return an idempotency key that may be one.
+
+    Raises
+    ------
+    BadInput
+        It has characters that no key has, is too long, or is empty.
+    """
+    if not _KEY.fullmatch(key):
+        raise BadInput(
+            "Give the submission a key of its own, 1 to 128 printable characters, as 'key' or in "
+            "the header Idempotency-Key: sent again with it, the query runs once."
+        )
+    return key
 
 
 def check_query(query: Query, spec: ModelSpec, instead: Instead = lambda modality: "") -> None:

@@ -113,6 +113,8 @@ class Welcome(_Told, tag="welcome"):
     version: str
     max_frame_bytes: int
     id: CommandId = ""
+    #: Whether sysops of this realm see the first words of what one asks.
+    prompts_shown: bool = False
 
 
 class Admitted(_Told, tag="admitted"):

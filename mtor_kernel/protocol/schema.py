@@ -39,6 +39,10 @@ RESOURCES: Final[tuple[type[msgspec.Struct], ...]] = (
     views.QuotaInfo,
     views.Me,
     views.UsageRow,
+    views.PersonInfo,
+    views.SysopQueryInfo,
+    views.RuleInfo,
+    views.CheckInfo,
     views.Page,
 )
 

@@ -14,6 +14,7 @@ from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.identity import Role
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.query import Answer, Modality, Query
+from mtor_kernel.protocol.quota import Quotas, RuleOf
 
 
 class _View(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,6 +109,8 @@ class QuotaInfo(_View):
     limit: int
     used: int = 0
     resets_at: float | None = None
+    #: For whom it is set: ``person``, ``group physics`` or ``role user``.
+    set_for: str = ""
 
 
 class Me(_View):
@@ -122,6 +125,10 @@ class Me(_View):
     #: Whether the account may go below zero: costs are shown, never refused.
     unlimited: bool = False
     quotas: tuple[QuotaInfo, ...] = ()
+    #: One's groups at the Hub; rules may go by them.
+    groups: tuple[str, ...] = ()
+    #: Whether sysops of this realm see the first words of what one asks.
+    prompts_shown: bool = False
 
 
 class UsageRow(_View):
@@ -133,6 +140,67 @@ class UsageRow(_View):
     charge_micro: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    #: Pictures drawn.
+    images: int = 0
+    #: Sound heard or spoken, in milliseconds.
+    audio_ms: int = 0
+    #: Characters read or spoken, as far as their models count them.
+    characters: int = 0
+
+
+class PersonInfo(_View):
+    """Somebody who has been here, as the sysop sees them."""
+
+    name: str
+    role: Role
+    created_at: float
+    #: ``None``: not banned.
+    banned_at: float | None = None
+    ban_reason: str = ""
+    groups: tuple[str, ...] = ()
+    balance_micro: int = 0
+    held_micro: int = 0
+    unlimited: bool = False
+
+
+class SysopQueryInfo(_View):
+    """One query of anybody's, as the sysop sees it: what it is about only where that is set."""
+
+    id: str
+    user: str
+    asked: str
+    model: str
+    modality: Modality
+    stage: Stage
+    created_at: float
+    attempt: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    hold_micro: int = 0
+    charge_micro: int | None = None
+    #: The code of its error, where it failed.
+    error: str = ""
+    #: The first words of the question, where the realm shows them to sysops.
+    prompt: str = ""
+
+
+class RuleInfo(_View):
+    """What is ruled for one person, group or role, and by whom."""
+
+    #: ``person``, ``group`` or ``role``.
+    kind: RuleOf
+    subject: str
+    quotas: Quotas
+    #: Whether a sysop has set it while the realm ran; else the configuration says it.
+    live: bool = False
+
+
+class CheckInfo(_View):
+    """What is wrong with the books, a sentence each; empty where nothing is."""
+
+    ledger: tuple[str, ...] = ()
+    audit: tuple[str, ...] = ()
+    seals: tuple[str, ...] = ()
 
 
 class CatalogueInfo(_View):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from mtor_kernel.protocol.codec import decode
 from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.identity import User
 from mtor_kernel.protocol.ngram import AttemptRef
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.realm.attempts import Attempt
@@ -69,7 +68,7 @@ class AttemptBlobs:
             As :meth:`Blobs.put` raises them.
         """
         owner = self._running(ref).stream.user
-        quota = self._people.quotas(User(owner, self._people.role_of(owner))).blob_bytes
+        quota = self._people.quotas(self._people.last_seen(owner)).blob_bytes
         return await self._blobs.put(
             owner,
             content,

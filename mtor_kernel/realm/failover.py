@@ -16,7 +16,6 @@ import msgspec
 from mtor_kernel.protocol.account import show_credits
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.errors import RealmError, Unavailable
-from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.realm.people import People
@@ -153,7 +152,7 @@ class Failover:
         """Yield the models that a query was not tried on yet, best first."""
         if place.asked == place.lane.model:
             return
-        catalogue, user = self._lanes.catalogue, self._person(place.ticket.user)
+        catalogue, user = self._lanes.catalogue, self._people.last_seen(place.ticket.user)
         try:
             chain = candidates(
                 catalogue, place.asked, lambda spec: fit.check(catalogue, user, query, spec)
@@ -162,9 +161,3 @@ class Failover:
             return  # the catalogue has changed since it was asked
         tried = place.tried | {place.lane.model}
         yield from (spec for spec in chain if spec.name not in tried)
-
-    def _person(self, name: str) -> User:
-        """Return a person as they were last seen here."""
-        role = self._people.role_of(name)
-        scopes = {SCOPE_QUERY, SCOPE_SYSOP} if role is Role.SYSOP else {SCOPE_QUERY}
-        return User(name, role, frozenset(scopes))

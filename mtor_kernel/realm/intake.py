@@ -16,6 +16,7 @@ from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import ModelSpec
+from mtor_kernel.protocol.check import check_key
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import InsufficientFunds, NoModel, QuotaExceeded, RealmError
 from mtor_kernel.protocol.identity import Role, User
@@ -124,6 +125,8 @@ class Intake(LoggingConfigurable):
 
     async def admit(self, user: User, query: Query, key: str) -> Submitted:
         """Write `query` down and put it on the line; see :meth:`Realm.submit`."""
+        check_key(key)
+        await self._people.still_welcome(user)
         try:
             plan = self._examine(user, query, await self._seconds(user, query))
         except RealmError:
@@ -146,7 +149,8 @@ class Intake(LoggingConfigurable):
     ) -> Submitted:
         lane = plan.lane
         new = _new_query(user, query, key, lane, bound)
-        quotas = self._people.quotas(user)
+        # What is ruled for the person alone is read in the transaction.
+        quotas = self._people.rules.base(user)
         decide = functools.partial(admission.admit, paused=not self.open)
         # Whatever can go wrong goes wrong before it is written down.
         cost = pricing.cost_estimate(plan.worst, lane.estimator.output_tokens)

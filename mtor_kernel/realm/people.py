@@ -1,21 +1,34 @@
-"""Who is known here: roles, bans and quotas, kept at hand so that each request asks no store."""
+"""Who is known here: roles, groups, bans and grants, at hand so that no request asks the store.
+
+The rules that hold for somebody are those of :class:`~mtor_kernel.realm.rules.Rules`.
+"""
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from traitlets import Dict, Float, List, Unicode
+from traitlets import Bool, Dict, Float, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.protocol.account import MICRO
-from mtor_kernel.protocol.identity import SCOPE_SYSOP, Role, User
-from mtor_kernel.protocol.quota import Quotas
+from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
+from mtor_kernel.protocol.quota import Quotas, RuleOf
 from mtor_kernel.protocol.views import Me, QuotaInfo
-from mtor_kernel.storage import ledger, people, quotas
+from mtor_kernel.realm.rules import Rules
+from mtor_kernel.storage import grants, ledger, people, quotas
 from mtor_kernel.storage.people import Person
 from mtor_kernel.storage.store import Store
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A person who came, and until when nothing new is due to them."""
+
+    person: Person
+    until: float
 
 
 class People(LoggingConfigurable):
@@ -30,11 +43,29 @@ class People(LoggingConfigurable):
             '{"user": {"queries_per_minute": 60, "waiting": 100}}. Default: none'
         ),
     )
+    quotas_of_groups = Dict(
+        key_trait=Unicode(),
+        value_trait=Dict(),
+        config=True,
+        help=(
+            "Each group's quotas, rule by rule in place of the role's; of several groups the most "
+            'generous: {"physics": {"tokens_per_day": 1000000}}. Default: none'
+        ),
+    )
     grant_credits = Dict(
         key_trait=Unicode(),
         value_trait=Float(),
         config=True,
         help="Credits that a person of each role begins with. Default: none",
+    )
+    monthly_credits = Dict(
+        key_trait=Unicode(),
+        value_trait=Float(min=0.0),
+        config=True,
+        help=(
+            "Credits that a person of each role is granted each month (UTC), when they first come "
+            "in it. Default: none"
+        ),
     )
     unlimited_roles = List(
         Unicode(),
@@ -42,64 +73,120 @@ class People(LoggingConfigurable):
         config=True,
         help="Roles whose accounts have no floor: costs are shown, never refused. Default: sysop",
     )
+    show_prompts = Bool(
+        False,
+        config=True,
+        help="Whether sysops see the first words of people's queries. Shown to all. Default: False",
+    )
 
     def __init__(self, store: Store, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._store = store
-        self._rules = {
-            role: msgspec.convert(rules, Quotas) for role, rules in self.quotas_of.items()
-        }
-        self._known: dict[str, Person] = {}
-        self._own_rules: dict[str, Quotas] = {}
+        for trait in ("quotas_of", "grant_credits", "monthly_credits"):
+            self._check_roles(trait, getattr(self, trait))
+        self._check_roles("unlimited_roles", self.unlimited_roles)
+        #: What is ruled, for whom.
+        self.rules = Rules(
+            {
+                RuleOf.ROLE: self._ruled("quotas_of"),
+                RuleOf.GROUP: self._ruled("quotas_of_groups"),
+            }
+        )
+        self._known: dict[str, _Known] = {}
+
+    async def open(self) -> None:
+        """Learn what sysops have ruled, and who has queries under way."""
+        busy = await self._store.read(people.busy)
+        await self.learn_rules()
+        for person in busy:
+            # Nothing is granted before they come themselves.
+            self._known[person.name] = _Known(person, 0.0)
+
+    async def learn_rules(self) -> None:
+        """Read what sysops have ruled."""
+        self.rules.set_live(await self._store.read(quotas.overrides))
 
     async def welcome(self, user: User) -> None:
-        """Make known who comes for the first time, or in another role; refuse a banned person."""
-        person = self._known.get(user.name)
-        if person is None or person.role is not user.role:
-            person = await self._meet(user)
+        """Make known who comes for the first time, or changed, or in a new month.
+
+        Raises
+        ------
+        Banned
+            The sysop has closed the realm to them.
+        """
+        known = self._known.get(user.name)
+        if (
+            known is None
+            or known.person.role is not user.role
+            or known.person.groups != user.groups
+            or time.time() >= known.until
+        ):
+            known = await self._meet(user)
         # A sysop stays one: whoever is to be kept out is no sysop first.
         if not user.may(SCOPE_SYSOP):
-            person.require_welcome()
+            known.person.require_welcome()
 
-    async def _meet(self, user: User) -> Person:
+    async def still_welcome(self, user: User) -> None:
+        """Look again at who came before: at each query, as a socket may be open for weeks.
+
+        Raises
+        ------
+        Banned
+            The sysop has closed the realm to them.
+        """
+        known = self._known.get(user.name)
+        if known is None or time.time() >= known.until:
+            # In the role and groups that they came with last: a socket may have older ones.
+            known = await self._meet(user if known is None else self.last_seen(user.name))
+        if not user.may(SCOPE_SYSOP):
+            known.person.require_welcome()
+
+    async def _meet(self, user: User) -> _Known:
         now = time.time()
-        grant = round(self.grant_credits.get(user.role, 0.0) * MICRO)
+        first = round(self.grant_credits.get(user.role, 0.0) * MICRO)
+        monthly = round(self.monthly_credits.get(user.role, 0.0) * MICRO)
         unlimited = user.role in self.unlimited_roles
 
-        def work(db: Any) -> tuple[Person, Quotas | None]:
+        def work(db: Any) -> Person:
             person = people.ensure(
-                db, user.name, user.role, now, unlimited=unlimited, grant_micro=grant
-            )
-            return person, quotas.get_override(db, user.name)
+                db, user.name, user.role, now,
+                unlimited=unlimited, grant_micro=first, groups=user.groups,
+            )  # fmt: skip
+            if person.banned_at is None:
+                grants.monthly(db, user.name, user.role, monthly, now)
+            return person
 
-        person, own = await self._store.write(work)
-        self.set_rules(user.name, own)
-        self._known[user.name] = person
-        return person
+        known = _Known(await self._store.write(work), _next_month(now))
+        self._known[user.name] = known
+        return known
 
     def forget(self, name: str) -> None:
         """A person was banned, or is no longer: ask the store when they come again."""
-        self._known.pop(name, None)
+        known = self._known.get(name)
+        if known is not None:
+            # Role and groups stay at hand for what they have under way.
+            self._known[name] = _Known(known.person, 0.0)
 
-    def set_rules(self, name: str, rules: Quotas | None) -> None:
-        """A person has rules of their own from now on; ``None``: their role's again."""
-        if rules is None:
-            self._own_rules.pop(name, None)
-        else:
-            self._own_rules[name] = rules
+    def last_seen(self, name: str) -> User:
+        """Return a person as they were last seen here."""
+        known = self._known.get(name)
+        if known is None:
+            return User(name)
+        role = known.person.role
+        scopes = {SCOPE_QUERY, SCOPE_SYSOP} if role is Role.SYSOP else {SCOPE_QUERY}
+        return User(name, role, frozenset(scopes), known.person.groups)
 
     def role_of(self, name: str) -> Role:
         """Return the role in which a person was last seen."""
-        person = self._known.get(name)
-        return person.role if person is not None else Role.USER
+        return self.last_seen(name).role
 
     def quotas(self, user: User) -> Quotas:
-        """Return the rules that hold for a person: their own, or their role's."""
-        return self._own_rules.get(user.name) or self._rules.get(user.role, Quotas())
+        """Return the rules that hold for a person."""
+        return self.rules.of(user)
 
     def running_cap(self, name: str) -> int | None:
         """Return how many queries of a person may run at once."""
-        return self.quotas(User(name, self.role_of(name))).running
+        return self.quotas(self.last_seen(name)).running
 
     async def me(self, user: User) -> Me:
         """Return a person's own page."""
@@ -116,7 +203,34 @@ class People(LoggingConfigurable):
             balance.held_micro,
             balance.unlimited,
             tuple(
-                QuotaInfo(rule, getattr(rules, rule), use.used, use.resets_at)
+                QuotaInfo(
+                    rule, getattr(rules, rule), use.used, use.resets_at,
+                    self.rules.source(user, rule),
+                )
                 for rule, use in standing.uses.items()
             ),
-        )
+            tuple(sorted(user.groups)),
+            self.show_prompts,
+        )  # fmt: skip
+
+    def _ruled(self, trait: str) -> dict[str, Quotas]:
+        try:
+            return {
+                name: msgspec.convert(rules, Quotas) for name, rules in getattr(self, trait).items()
+            }
+        except msgspec.ValidationError as error:
+            raise BadInput(f"People.{trait} is not a table of quotas: {error}.") from None
+
+    @staticmethod
+    def _check_roles(trait: str, named: Any) -> None:
+        for role in named:
+            if role not in set(Role):
+                raise BadInput(
+                    f"People.{trait} names the role {role!r}; the roles are {', '.join(Role)}."
+                )
+
+
+def _next_month(now: float) -> float:
+    today = datetime.fromtimestamp(now, UTC)
+    first = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1).timestamp()

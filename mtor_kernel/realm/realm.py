@@ -27,6 +27,7 @@ from mtor_kernel.protocol.lifecycle import ENDS
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
+from mtor_kernel.realm.acts import LOOK_SECONDS, Acts
 from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import CatalogueFile
@@ -51,6 +52,8 @@ T = TypeVar("T")
 
 #: Between two checks of the ledger, each of which adds up every transfer.
 CHECK_SECONDS = 900.0
+#: Between two seals under what is new in the ledger.
+SEAL_SECONDS = 60.0
 #: Between two looks at the catalogue's file.
 WATCH_SECONDS = 1.0
 #: How long a close waits for commands under way.
@@ -82,7 +85,11 @@ class Realm(LoggingConfigurable):
         self._folder.chmod(0o700)
         self.store = Store.open(self.database_url or self._default_url(), self._folder / "blobs")
         self.blobs = Blobs(self.store, self._folder / "blobs")
-        self.people = People(self.store, parent=self)
+        try:
+            self.people = People(self.store, parent=self)
+        except BaseException:
+            self.store.close()
+            raise
         self._dispatcher = Dispatcher(self.store, self.people.running_cap)
         self.workers = Workers(self._dispatcher)
         self.attempt_blobs = AttemptBlobs(self.blobs, self.people, self._dispatcher.current)
@@ -101,7 +108,9 @@ class Realm(LoggingConfigurable):
             self.followers,
             self.state,
             [
+                (LOOK_SECONDS, self._look_at_acts),
                 (CHECK_SECONDS, self._check_books),
+                (SEAL_SECONDS, self._seal),
                 (600.0, self._collect_blobs),
                 (WATCH_SECONDS, self._watch_catalogue),
                 (WATCH_SECONDS, self._end_lanes),
@@ -111,6 +120,7 @@ class Realm(LoggingConfigurable):
             self.store, self.lanes, self.people, self.blobs, self._placed, parent=self
         )
         self.sysop = Sysop(self)
+        self.acts = Acts(self)
         self.pulls = Pulls(self._folder, self.reload)
         self._stopping = False
         self._work: set[asyncio.Task[Any]] = set()
@@ -139,6 +149,8 @@ class Realm(LoggingConfigurable):
         """
         realm = await asyncio.to_thread(cls, data_dir=str(data_dir), **kwargs)
         realm._dispatcher.open(realm.lanes, realm.workers, realm._settlement.conclude)
+        await realm.people.open()
+        await realm.acts.open()
         await realm._intake.reclaim()
         realm._reaper.open()
         return realm
@@ -338,9 +350,10 @@ class Realm(LoggingConfigurable):
             self._used_at = now
         return now - self._used_at
 
-    def cap_changed(self, user: str) -> None:
-        """How many queries of a person may run at once has changed."""
-        self._dispatcher.cap_changed(user)
+    def caps_changed(self) -> None:
+        """How many queries of a person may run at once has changed, for some."""
+        for user in {place.ticket.user for place in self.lanes.places.values()}:
+            self._dispatcher.cap_changed(user)
 
     async def reload(self) -> None:
         """Read the catalogue again and have the workers look anew at what they can serve.
@@ -411,6 +424,12 @@ class Realm(LoggingConfigurable):
         if problems:
             self.admission_open = False
             self.log.critical("admission is closed, the ledger does not add up: %s", problems)
+
+    async def _look_at_acts(self) -> None:
+        await self.acts.look()
+
+    async def _seal(self) -> None:
+        await self.sysop.seal()
 
     async def _collect_blobs(self) -> None:
         await self.blobs.collect(time.time())

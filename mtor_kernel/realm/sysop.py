@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import to_builtins
 from sqlalchemy import Connection
 
 from mtor_kernel.protocol.account import MICRO
-from mtor_kernel.protocol.errors import BadInput, Banned
-from mtor_kernel.protocol.identity import SCOPE_SYSOP, User
-from mtor_kernel.protocol.ngram import Notice
-from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.protocol.views import CatalogueInfo, PullInfo
-from mtor_kernel.storage import audit, ledger, people, queries, quotas
-from mtor_kernel.storage.people import Person
+from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.protocol.identity import SCOPE_SYSOP, Role, User
+from mtor_kernel.protocol.quota import Quotas, RuleOf
+from mtor_kernel.protocol.views import (
+    CatalogueInfo,
+    CheckInfo,
+    PersonInfo,
+    PullInfo,
+    RuleInfo,
+    SysopQueryInfo,
+)
+from mtor_kernel.storage import audit, ledger, people, queries, quotas, seals, settings
+from mtor_kernel.storage.audit import Entry
 from mtor_kernel.storage.people import all as everybody
+from mtor_kernel.storage.settings import Admission
 
 if TYPE_CHECKING:
     from mtor_kernel.realm.realm import Realm
@@ -31,35 +40,44 @@ class Sysop:
         self._realm = realm
 
     async def pause(self, sysop: User, on: bool, reason: str = "") -> None:
-        """Take no new queries, or take them again. What is under way goes on."""
-        await self._act(sysop, "pause" if on else "unpause", "", reason)
-        self._realm.admission_open = not on
+        """Take no new queries, or take them again. What is under way goes on.
 
-    async def ban(self, sysop: User, name: str, reason: str = "") -> None:
-        """Close the realm to a person: at once, on open sockets too, and stop all their queries."""
+        It holds until a sysop says otherwise, across restarts too.
+        """
+        wanted = Admission(on, reason if on else "")
+        await self._act(
+            sysop,
+            "pause" if on else "unpause",
+            "",
+            reason,
+            lambda db: settings.set_admission(db, wanted),
+        )
+
+    async def ban(self, sysop: User, name: str, reason: str = "", *, stop: bool = True) -> None:
+        """Close the realm to a person: at once, on open sockets too.
+
+        All their queries are stopped, unless `stop` is false: then they go on to their ends.
+        """
         if name == sysop.name:
             raise BadInput("You cannot ban yourself: nobody could open the realm to you again.")
         now = time.time()
         await self._act(sysop, "ban", name, reason, lambda db: people.ban(db, name, reason, now))
-        self._realm.people.forget(name)
-        for follower in list(self._realm.followers):
-            if follower.user == name:
-                follower.expel(Banned(f"The sysop has closed the realm to you: {reason}"))
-        await self.stop_queries(sysop, name, reason)
+        if stop:
+            await self.stop_queries(sysop, name, reason)
 
     async def unban(self, sysop: User, name: str, reason: str = "") -> None:
         """Open it to them again."""
         await self._act(sysop, "unban", name, reason, lambda db: people.unban(db, name))
-        self._realm.people.forget(name)
 
     async def stop_queries(self, sysop: User, name: str, reason: str = "") -> int:
         """Cancel everything of a person's that is under way; return how many that were."""
         found = await self._act(
             sysop, "stop_queries", name, reason, lambda db: queries.unfinished(db, name)
         )
-        person = User(name)
-        for query in found:
-            await self._realm.cancel(person, query)
+        person = self._realm.people.last_seen(name)
+        # Of a realm with several processes, those on this one's lines: the others hear of it.
+        told = (self._realm.cancel(person, query) for query in found)
+        await asyncio.gather(*told, return_exceptions=True)
         return len(found)
 
     async def grant(self, sysop: User, name: str, credits_micro: int, reason: str = "") -> None:
@@ -76,17 +94,36 @@ class Sysop:
             micro=credits_micro,
         )
 
-    async def quota(self, sysop: User, name: str, rules: Quotas | None, reason: str = "") -> None:
-        """Give a person rules of their own in place of their role's; ``None``: the role's again."""
+    async def quota(
+        self,
+        sysop: User,
+        name: str,
+        rules: Quotas | None,
+        reason: str = "",
+        kind: RuleOf = RuleOf.PERSON,
+    ) -> None:
+        """Set rules for a person, a group or a role; ``None``: take back what was set.
+
+        They go before what is ruled less specially, rule by rule; see
+        :mod:`mtor_kernel.realm.rules`.
+
+        Raises
+        ------
+        BadInput
+            There is no such role.
+        """
+        if kind is RuleOf.ROLE and name not in set(Role):
+            raise BadInput(f"There is no role {name!r}; the roles are {', '.join(Role)}.")
+        limits = {} if rules is None else to_builtins(rules)
         await self._act(
             sysop,
             "quota",
             name,
             reason,
-            lambda db: quotas.set_override(db, name, rules),
+            lambda db: quotas.set_override(db, name, rules, kind),
+            **limits,
+            **({} if kind is RuleOf.PERSON else {"kind": str(kind)}),
         )
-        self._realm.people.set_rules(name, rules)
-        self._realm.cap_changed(name)
 
     async def drain(self, sysop: User, worker: str, on: bool, reason: str = "") -> None:
         """Have a worker take nothing new, or take work again."""
@@ -144,11 +181,9 @@ class Sysop:
     async def notice(self, sysop: User, text: str) -> None:
         """Say something to everybody who is connected."""
         await self._act(sysop, "notice", "", text)
-        for follower in self._realm.followers:
-            follower.notify(Notice(text))
 
-    async def people(self, sysop: User) -> list[Person]:
-        """Return everybody who was ever here."""
+    async def people(self, sysop: User) -> list[PersonInfo]:
+        """Return everybody who was ever here, and what they have."""
         sysop.require(SCOPE_SYSOP)
         return await self._realm.store.read(everybody)
 
@@ -156,6 +191,39 @@ class Sysop:
         """Return the audit log, the latest first."""
         sysop.require(SCOPE_SYSOP)
         return await self._realm.store.read(lambda db: audit.entries(db, before, limit))
+
+    async def queries(self, sysop: User, user: str = "", limit: int = 100) -> list[SysopQueryInfo]:
+        """Return everybody's queries that are under way, or the latest of one person.
+
+        What they are about is left out, unless the realm is set to show it; it then tells
+        everybody so.
+        """
+        sysop.require(SCOPE_SYSOP)
+        prompts = self._realm.people.show_prompts
+        return await self._realm.store.read(
+            lambda db: queries.for_sysop(db, user, limit, prompts=prompts)
+        )
+
+    async def rules(self, sysop: User) -> list[RuleInfo]:
+        """Return what is ruled for persons, groups and roles."""
+        sysop.require(SCOPE_SYSOP)
+        return self._realm.people.rules.infos()
+
+    async def check(self, sysop: User) -> CheckInfo:
+        """Return what is wrong with the ledger, the audit log and the seals. Reads all of them."""
+        sysop.require(SCOPE_SYSOP)
+
+        def work(db: Connection) -> CheckInfo:
+            return CheckInfo(
+                tuple(ledger.check(db)), tuple(audit.verify(db)), tuple(seals.verify(db))
+            )
+
+        return await self._realm.store.read(work)
+
+    async def seal(self) -> None:
+        """Seal the transfers that are not sealed yet."""
+        while await self._realm.store.write(lambda db: seals.set_seal(db, time.time())):
+            pass
 
     async def check_books(self) -> list[str]:
         """Return what does not add up in the ledger; empty as long as all does."""
@@ -174,10 +242,11 @@ class Sysop:
         sysop.require(SCOPE_SYSOP)
         now = time.time()
 
-        def both(db: Connection) -> Any:
+        def both(db: Connection) -> tuple[Any, Entry]:
             done = work(db) if work is not None else None
-            audit.record(db, sysop.name, action, subject, reason, details, now)
-            return done
+            return done, audit.record(db, sysop.name, action, subject, reason, details, now)
 
-        result: T = await self._realm.store.write(both)
+        done, entry = await self._realm.store.write(both)
+        await self._realm.acts.done(entry)
+        result: T = done
         return result

@@ -43,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
 _LAST = sa.select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
 _RECORD = sa.insert(audit)
 _ALL = sa.select(audit).order_by(audit.c.id)
+_SINCE = _ALL.where(audit.c.id > bindparam("after"))
 _PAGE = (
     sa.select(audit)
     .where(audit.c.id < bindparam("before"))
@@ -69,6 +70,17 @@ def head(conn: sa.Connection) -> str:
     """Return the newest hash, to be kept elsewhere."""
     last = conn.execute(_LAST).one_or_none()
     return GENESIS if last is None else str(last.hash)
+
+
+def newest(conn: sa.Connection) -> int:
+    """Return the number of the newest row; 0 where there is none."""
+    last = conn.execute(_LAST).one_or_none()
+    return 0 if last is None else int(last.id)
+
+
+def since(conn: sa.Connection, after: int) -> list[Entry]:
+    """Return what was done after the row of that number, oldest first."""
+    return [Entry(*row) for row in conn.execute(_SINCE, {"after": after})]
 
 
 def verify(conn: sa.Connection) -> list[str]:

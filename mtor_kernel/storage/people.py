@@ -8,9 +8,10 @@ from sqlalchemy import bindparam
 
 from mtor_kernel.protocol.errors import Banned, NotFound
 from mtor_kernel.protocol.identity import Role
+from mtor_kernel.protocol.views import PersonInfo
 from mtor_kernel.storage import ledger
 from mtor_kernel.storage.rows import Row
-from mtor_kernel.storage.schema import account, person
+from mtor_kernel.storage.schema import account, person, query
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -22,6 +23,7 @@ class Person(msgspec.Struct, frozen=True):
     #: ``None``: not banned.
     banned_at: float | None = None
     ban_reason: str = ""
+    groups: frozenset[str] = frozenset()
 
     def require_welcome(self) -> None:
         """Raise :class:`Banned` where the person is."""
@@ -35,7 +37,11 @@ _GET = (
     .where(person.c.name == bindparam("who"))
 )
 _ADD = sa.insert(person).values(banned_at=None, ban_reason="")
-_ROLE = sa.update(person).where(person.c.name == bindparam("who")).values(role=bindparam("as_role"))
+_ROLE = (
+    sa.update(person)
+    .where(person.c.name == bindparam("who"))
+    .values(role=bindparam("as_role"), group_names=bindparam("in_groups"))
+)
 _FLOOR = (
     sa.update(account).where(account.c.id == bindparam("of")).values(unlimited=bindparam("free"))
 )
@@ -44,7 +50,15 @@ _BAN = (
     .where(person.c.name == bindparam("who"))
     .values(banned_at=bindparam("at"), ban_reason=bindparam("why"))
 )
-_ALL = sa.select(person).order_by(person.c.name)
+_ALL = (
+    sa.select(person, account.c.posted_micro, account.c.held_micro, account.c.unlimited)
+    # The account of a person is named after them: ledger.account_of.
+    .outerjoin(account, account.c.id == ledger.account_of("") + person.c.name)
+    .order_by(person.c.name)
+)
+_BUSY = sa.select(person).where(
+    sa.exists().where(query.c.person == person.c.name, query.c.ended_at.is_(None))
+)
 
 
 def banned(reason: str) -> Banned:
@@ -61,8 +75,9 @@ def ensure(
     *,
     unlimited: bool = False,
     grant_micro: int = 0,
+    groups: frozenset[str] = frozenset(),
 ) -> Person:
-    """Return the person of this name, made known where they were not, in the role given.
+    """Return the person of this name, made known where they were not, in role and groups given.
 
     A new person gets an account, with `grant_micro` credits to begin with. An unlimited account has
     no floor. When one ceases to be unlimited, its debt is written off by a grant: it goes on from
@@ -70,12 +85,13 @@ def ensure(
     """
     row = _row(conn, name)
     if row is None:
-        return _welcome(conn, Person(name, role, now), unlimited, grant_micro)
-    if row.role != role:
-        conn.execute(_ROLE, {"who": name, "as_role": role})
+        return _welcome(conn, Person(name, role, now, groups=groups), unlimited, grant_micro)
+    shown = _shown(groups)
+    if (row.role, row.group_names) != (role, shown):
+        conn.execute(_ROLE, {"who": name, "as_role": role, "in_groups": shown})
     if row.unlimited != unlimited:
         _set_floor(conn, ledger.account_of(name), unlimited, now)
-    return Person(name, role, row.created_at, row.banned_at, row.ban_reason)
+    return Person(name, role, row.created_at, row.banned_at, row.ban_reason, groups)
 
 
 def get(conn: sa.Connection, name: str) -> Person:
@@ -98,14 +114,33 @@ def unban(conn: sa.Connection, name: str) -> None:
         raise _nobody(name)
 
 
-def all(conn: sa.Connection) -> list[Person]:  # noqa: A001 - read as `people.all`
-    """Return everybody, by name."""
-    return [_person(row) for row in conn.execute(_ALL)]
+def all(conn: sa.Connection) -> list[PersonInfo]:  # noqa: A001 - read as `people.all`
+    """Return everybody, by name, with what they have."""
+    return [
+        PersonInfo(
+            row.name,
+            Role(row.role),
+            row.created_at,
+            row.banned_at,
+            row.ban_reason,
+            tuple(msgspec.json.decode(row.group_names)),
+            row.posted_micro or 0,
+            row.held_micro or 0,
+            bool(row.unlimited),
+        )
+        for row in conn.execute(_ALL)
+    ]
+
+
+def busy(conn: sa.Connection) -> list[Person]:
+    """Return those who have queries under way."""
+    return [_person(row) for row in conn.execute(_BUSY)]
 
 
 def _welcome(conn: sa.Connection, new: Person, unlimited: bool, grant_micro: int) -> Person:
     of = ledger.account_of(new.name)
-    conn.execute(_ADD, {"name": new.name, "role": new.role, "created_at": new.created_at})
+    told = {"name": new.name, "role": new.role, "created_at": new.created_at}
+    conn.execute(_ADD, {**told, "group_names": _shown(new.groups)})
     ledger.open_account(conn, of, unlimited=unlimited)
     if grant_micro:
         ledger.grant(conn, of, grant_micro, f"to begin with, as {new.role}", new.created_at)
@@ -125,7 +160,12 @@ def _row(conn: sa.Connection, name: str) -> Row | None:
 
 
 def _person(row: Row) -> Person:
-    return Person(row.name, Role(row.role), row.created_at, row.banned_at, row.ban_reason)
+    groups = frozenset(msgspec.json.decode(row.group_names))
+    return Person(row.name, Role(row.role), row.created_at, row.banned_at, row.ban_reason, groups)
+
+
+def _shown(groups: frozenset[str]) -> str:
+    return msgspec.json.encode(sorted(groups)).decode()
 
 
 def _nobody(name: str) -> NotFound:

@@ -17,20 +17,20 @@ from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import ErrorInfo, KeyConflict
 from mtor_kernel.protocol.lifecycle import Stage, step
 from mtor_kernel.protocol.query import Answer, Audio, Image, Modality, Priority
-from mtor_kernel.protocol.quota import Quotas, Standing
+from mtor_kernel.protocol.quota import Quotas, RuleOf, Standing
 from mtor_kernel.storage import ledger, people, spending
 from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.quotas import decode_override, standing
-from mtor_kernel.storage.records import answer, history, info, unfinished, unknown, usage
+from mtor_kernel.storage.records import answer, for_sysop, history, info, unfinished, unknown, usage
 from mtor_kernel.storage.references import NAMES_ANY, answer_with, ask_about, keep_only
 from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery, Row, WaitingRow
 from mtor_kernel.storage.schema import answer as answer_table
-from mtor_kernel.storage.schema import person, query, question, quota_override
+from mtor_kernel.storage.schema import person, query, question, quota_rule
 
 __all__ = [
     "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
-    "dispatch", "fail", "history", "info", "known", "move", "question_of", "reclaim", "requeue",
-    "settle", "unfinished", "unknown", "usage",
+    "dispatch", "fail", "for_sysop", "history", "info", "known", "move", "question_of", "reclaim",
+    "requeue", "settle", "unfinished", "unknown", "usage",
 ]  # fmt: skip
 
 #: The charge of a query that published nothing.
@@ -76,7 +76,7 @@ _ARRIVAL = Prepared(
     sa.select(
         person.c.banned_at,
         person.c.ban_reason,
-        quota_override.c.rules,
+        quota_rule.c.rules,
         query.c.id,
         query.c.body_hash,
         query.c.hold_id,
@@ -85,7 +85,10 @@ _ARRIVAL = Prepared(
         query.c.stage,
     )
     .select_from(
-        person.outerjoin(quota_override, quota_override.c.subject == person.c.name).outerjoin(
+        person.outerjoin(
+            quota_rule,
+            sa.and_(quota_rule.c.subject == person.c.name, quota_rule.c.kind == RuleOf.PERSON),
+        ).outerjoin(
             query, sa.and_(query.c.person == person.c.name, query.c.key == bindparam("key"))
         )
     )
@@ -144,7 +147,8 @@ _WAITING = (
 def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -> Accepted:
     """Write a query down with its hold, or return the one that the same key named before.
 
-    `quotas` are those of the person's role; what a sysop has set for the person goes before them.
+    `quotas` are those of the person's groups and role; what a sysop has set for the person goes
+    before them, rule by rule.
 
     Raises
     ------
@@ -168,7 +172,8 @@ def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -
         return _repeated(found, new.key, new.body_hash)
     if found.banned_at is not None:
         raise people.banned(found.ban_reason)
-    rules = decode_override(found.rules) or quotas
+    own = decode_override(found.rules)
+    rules = quotas if own is None else own.over(quotas)
     used = standing(conn, new.user, rules, new.created_at)
     decide(used, rules, new.hold_micro, new.tokens, new.created_at)
     return _write(conn, new)

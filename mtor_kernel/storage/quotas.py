@@ -1,4 +1,4 @@
-"""How much of each rule a person has used, and the rules that a sysop has set for one person."""
+"""How much of each rule a person has used, and the rules that sysops have set."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sqlalchemy import bindparam, func
 
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.lifecycle import Stage
-from mtor_kernel.protocol.quota import Quotas, Standing, Use
+from mtor_kernel.protocol.quota import Quotas, RuleOf, Standing, Use
 from mtor_kernel.storage.prepared import Prepared
-from mtor_kernel.storage.schema import blob, query, quota_override, usage
+from mtor_kernel.storage.schema import blob, query, quota_rule, usage
 
 #: The window of ``queries_per_minute``, in seconds.
 MINUTE = 60.0
@@ -50,14 +50,13 @@ _USED: Mapping[str, sa.ColumnElement[Any]] = {
 }
 _OLDEST = sa.select(func.min(query.c.created_at)).where(*_RECENT).scalar_subquery()
 
-_GET = sa.select(quota_override.c.rules).where(quota_override.c.subject == bindparam("of"))
-_UPDATE = (
-    sa.update(quota_override)
-    .where(quota_override.c.subject == bindparam("of"))
-    .values(rules=bindparam("to"))
+_ALL = sa.select(quota_rule).order_by(quota_rule.c.kind, quota_rule.c.subject)
+_THIS = (quota_rule.c.kind == bindparam("as_kind"), quota_rule.c.subject == bindparam("of"))
+_UPDATE = sa.update(quota_rule).where(*_THIS).values(rules=bindparam("to"))
+_INSERT = sa.insert(quota_rule).values(
+    kind=bindparam("as_kind"), subject=bindparam("of"), rules=bindparam("to")
 )
-_INSERT = sa.insert(quota_override).values(subject=bindparam("of"), rules=bindparam("to"))
-_DELETE = sa.delete(quota_override).where(quota_override.c.subject == bindparam("of"))
+_DELETE = sa.delete(quota_rule).where(*_THIS)
 
 
 def standing(conn: sa.Connection, user: str, quotas: Quotas, now: float) -> Standing:
@@ -95,21 +94,27 @@ def _resets_at(rule: str, row: Mapping[Any, Any], now: datetime) -> float | None
     return None
 
 
-def set_override(conn: sa.Connection, subject: str, quotas: Quotas | None) -> None:
-    """Have these rules hold for one person in place of their role's; ``None``: the role's again."""
+def set_override(
+    conn: sa.Connection, subject: str, quotas: Quotas | None, kind: RuleOf = RuleOf.PERSON
+) -> None:
+    """Have these rules hold for one person, group or role from now on; ``None``: no longer."""
+    told = {"as_kind": kind, "of": subject}
     if quotas is None:
-        conn.execute(_DELETE, {"of": subject})
+        conn.execute(_DELETE, told)
         return
-    told = {"of": subject, "to": encode(quotas).decode()}
+    told["to"] = encode(quotas).decode()
     if conn.execute(_UPDATE, told).rowcount == 0:
         conn.execute(_INSERT, told)
 
 
-def get_override(conn: sa.Connection, subject: str) -> Quotas | None:
-    """Return the rules that a sysop has set for one person, if any."""
-    return decode_override(conn.execute(_GET, {"of": subject}).scalar_one_or_none())
+def overrides(conn: sa.Connection) -> dict[RuleOf, dict[str, Quotas]]:
+    """Return all rules that sysops have set and not taken back."""
+    found: dict[RuleOf, dict[str, Quotas]] = {kind: {} for kind in RuleOf}
+    for row in conn.execute(_ALL):
+        found[RuleOf(row.kind)][row.subject] = decode_override(row.rules) or Quotas()
+    return found
 
 
 def decode_override(rules: str | None) -> Quotas | None:
-    """Return the rules that a row of ``quota_override`` holds."""
+    """Return the rules that a row of ``quota_rule`` holds."""
     return None if rules is None else msgspec.json.decode(rules, type=Quotas)

@@ -10,7 +10,7 @@ from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.errors import ErrorInfo, NotFound
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.query import Answer, Modality, Query
-from mtor_kernel.protocol.views import Page, QueryInfo, UsageRow
+from mtor_kernel.protocol.views import Page, QueryInfo, SysopQueryInfo, UsageRow
 from mtor_kernel.storage import spending
 from mtor_kernel.storage.rows import Row
 from mtor_kernel.storage.schema import answer as answer_table
@@ -45,6 +45,9 @@ _HISTORY = (
     _ROW.where(query.c.person == bindparam("who"))
     .order_by(query.c.created_at.desc(), query.c.id.desc())
     .limit(bindparam("most"))
+)
+_ALL_UNFINISHED = (
+    _ROW.where(query.c.ended_at.is_(None)).order_by(query.c.hold_id).limit(bindparam("most"))
 )
 _LAST_SEEN = (
     sa.select(query.c.created_at, query.c.id)
@@ -98,6 +101,14 @@ def history(
     return Page(items, items[-1].id if len(rows) > most else "")
 
 
+def for_sysop(conn: sa.Connection, user: str, limit: int, *, prompts: bool) -> list[SysopQueryInfo]:
+    """Return the latest queries of one person; without a name, everybody's that are under way."""
+    most = max(1, min(limit, MOST_ITEMS))
+    told = {"who": user, "most": most} if user else {"most": most}
+    rows = conn.execute(_HISTORY if user else _ALL_UNFINISHED, told)
+    return [_metadata(row, prompts) for row in rows]
+
+
 def answer(conn: sa.Connection, id: str) -> Answer | None:
     """Return what came back for a query, if anything did."""
     body = conn.execute(_GET_ANSWER, {"of": id}).scalar_one_or_none()
@@ -132,6 +143,26 @@ def _shown(row: Row) -> QueryInfo:
         charge=charge,
         error=None if row.error is None else _ERROR.decode(row.error),
         prompt=row.prompt,
+    )
+
+
+def _metadata(row: Row, prompts: bool) -> SysopQueryInfo:
+    return SysopQueryInfo(
+        row.id,
+        row.person,
+        row.asked,
+        row.model,
+        Modality(row.modality),
+        Stage(row.stage),
+        row.created_at,
+        row.attempt,
+        row.started_at,
+        row.ended_at,
+        row.hold_micro,
+        row.charge_micro,
+        # Its sentence may quote what was asked.
+        "" if row.error is None else _ERROR.decode(row.error).code,
+        row.prompt if prompts else "",
     )
 
 

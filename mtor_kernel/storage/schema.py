@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: a database that stands here needs none.
-HEAD = "m0001"
+HEAD = "m0003"
 
 metadata = MetaData(
     naming_convention={
@@ -56,14 +56,35 @@ person = Table(
     Column("created_at", Double, nullable=False),
     Column("banned_at", Double),
     Column("ban_reason", Text, nullable=False),
+    #: As a list in JSON.
+    Column("group_names", Text, nullable=False),
 )
 
-#: A sysop's rules for one person, in place of their role's.
-quota_override = Table(
-    "quota_override",
+#: What a sysop has ruled while the realm ran, for a person, a group or a role.
+quota_rule = Table(
+    "quota_rule",
     metadata,
+    Column("kind", String(10), primary_key=True),
     Column("subject", String(255), primary_key=True),
     Column("rules", Text, nullable=False),
+)
+
+#: Who has had their grant of which month (``2026-11``): one row each, so nobody has it twice.
+monthly_grant = Table(
+    "monthly_grant",
+    metadata,
+    Column("person", String(255), ForeignKey("person.name"), primary_key=True),
+    Column("month", String(7), primary_key=True),
+    Column("amount_micro", BigInteger, nullable=False),
+    Column("granted_at", Double, nullable=False),
+)
+
+#: What a sysop has set and a restart does not change, as JSON.
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 #: `posted` and `held` are what the account's transfers add up to, kept beside them for speed.
@@ -173,6 +194,9 @@ usage = Table(
     Column("charge_micro", BigInteger, nullable=False),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
+    Column("images", BigInteger, nullable=False),
+    Column("audio_ms", BigInteger, nullable=False),
+    Column("characters", BigInteger, nullable=False),
 )
 
 #: Who keeps which blob. The bytes lie in a file named by the id, once for all who keep it.
@@ -207,5 +231,16 @@ audit = Table(
     Column("subject", String(255), nullable=False),
     Column("reason", Text, nullable=False),
     Column("details", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+#: Seals under the ledger. Each hash covers the transfers since the seal before, up to and with
+#: `upto`, and that seal's hash.
+seal = Table(
+    "seal",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("upto", _Number, nullable=False),
+    Column("at", Double, nullable=False),
     Column("hash", String(64), nullable=False),
 )

@@ -12,6 +12,9 @@ from mtor_kernel.protocol.views import UsageRow
 from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.schema import usage
 
+#: What of a usage is summed, besides the charge.
+UNITS = ("input_tokens", "output_tokens", "images", "audio_ms", "characters")
+
 _ADD = Prepared(
     sa.update(usage)
     .where(
@@ -22,8 +25,7 @@ _ADD = Prepared(
     .values(
         queries=usage.c.queries + 1,
         charge_micro=usage.c.charge_micro + bindparam("charge"),
-        input_tokens=usage.c.input_tokens + bindparam("tokens_in"),
-        output_tokens=usage.c.output_tokens + bindparam("tokens_out"),
+        **{unit: usage.c[unit] + bindparam(f"add_{unit}") for unit in UNITS},
     )
 )
 _FIRST = Prepared(
@@ -33,8 +35,7 @@ _FIRST = Prepared(
         model=bindparam("of"),
         queries=1,
         charge_micro=bindparam("charge"),
-        input_tokens=bindparam("tokens_in"),
-        output_tokens=bindparam("tokens_out"),
+        **{unit: bindparam(f"add_{unit}") for unit in UNITS},
     )
 )
 _SINCE = (
@@ -42,6 +43,15 @@ _SINCE = (
     .where(usage.c.person == bindparam("who"), usage.c.day >= bindparam("since"))
     .order_by(usage.c.day.desc(), usage.c.model)
 )
+
+
+def month_of(now: float) -> str:
+    """Return the month of a time, in UTC.
+
+    >>> month_of(0.0)
+    '1970-01'
+    """
+    return day_of(now)[:7]
 
 
 def day_of(now: float) -> str:
@@ -60,8 +70,7 @@ def add(conn: sa.Connection, person: str, model: str, charge: Charge, now: float
         "on": day_of(now),
         "of": model,
         "charge": charge.amount_micro,
-        "tokens_in": charge.usage.input_tokens,
-        "tokens_out": charge.usage.output_tokens,
+        **{f"add_{unit}": getattr(charge.usage, unit) for unit in UNITS},
     }
     if _ADD.run(conn, told) == 0:
         _FIRST.run(conn, told)
@@ -71,7 +80,7 @@ def since(conn: sa.Connection, person: str, then: float) -> list[UsageRow]:
     """Return what a person has spent from the day of `then` on, newest day first."""
     return [
         UsageRow(
-            row.day, row.model, row.queries, row.charge_micro, row.input_tokens, row.output_tokens
+            row.day, row.model, row.queries, row.charge_micro, *(getattr(row, u) for u in UNITS)
         )
         for row in conn.execute(_SINCE, {"who": person, "since": day_of(then)})
     ]

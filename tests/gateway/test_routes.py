@@ -50,6 +50,8 @@ ROWS = {
     "api/sysop/unban": "sysop",
     "api/sysop/grant": "sysop",
     "api/sysop/quota": "sysop",
+    "api/sysop/queries": "sysop",
+    "api/sysop/check": "sysop",
     "api/sysop/stop-queries": "sysop",
     "api/sysop/workers/{name}/{order}": "sysop",
     "api/sysop/pull": "sysop",

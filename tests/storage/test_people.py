@@ -5,7 +5,7 @@ import pytest
 from mtor_kernel.protocol.errors import Banned, NotFound
 from mtor_kernel.protocol.identity import Role
 from mtor_kernel.storage import Store, ledger, people
-from tests.storage.helpers import NOON, balance, person
+from tests.storage.helpers import NOON, accept, balance, new_query, person
 
 
 def test_a_newcomer_gets_an_account_and_the_grant_once(store: Store) -> None:
@@ -58,3 +58,23 @@ def test_an_unlimited_account_goes_below_zero_and_its_debt_ends_with_it(store: S
     assert balance(store, "ann") == ledger.Balance(50, 50, False)
     person(store, "ann", unlimited=True)
     assert balance(store, "ann").unlimited
+
+
+def test_groups_are_remembered_and_changed(store: Store) -> None:
+    for groups in (frozenset({"physics", "Übung"}), frozenset({"maths"}), frozenset[str]()):
+        store.write_sync(lambda db, g=groups: people.ensure(db, "ann", Role.USER, NOON, groups=g))
+        assert store.read_sync(lambda db: people.get(db, "ann")).groups == groups
+
+
+def test_the_list_of_everybody_shows_what_they_have(store: Store) -> None:
+    person(store, "ann", 700)
+    store.write_sync(lambda db: ledger.hold(db, ledger.account_of("ann"), 200, None, NOON))
+    (ann,) = store.read_sync(people.all)
+    assert (ann.balance_micro, ann.held_micro, ann.unlimited) == (700, 200, False)
+
+
+def test_those_with_queries_under_way_are_found_after_a_restart(store: Store) -> None:
+    for name in ("ann", "bob"):
+        person(store, name, 1000)
+    accept(store, new_query("bob"))
+    assert [someone.name for someone in store.read_sync(people.busy)] == ["bob"]

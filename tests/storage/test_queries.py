@@ -160,9 +160,10 @@ def test_admission_is_asked_with_the_standing_and_the_persons_own_rules(
     assert isinstance(standing2, Standing)
     assert {rule: use.used for rule, use in standing2.uses.items()} == {
         "running": 0,
+        "waiting": 1,
         "tokens_per_day": 50,
     }
-    assert (rules2, rest2) == (own, [7, 8, NOON + 1])
+    assert (rules2, rest2) == (own.over(role), [7, 8, NOON + 1])
 
 
 @pytest.mark.asyncio

@@ -7,7 +7,7 @@ import pytest
 from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.query import Answer
-from mtor_kernel.protocol.quota import Quotas, Standing, Use
+from mtor_kernel.protocol.quota import NO_LIMIT, Quotas, RuleOf, Standing, Use
 from mtor_kernel.storage import Store, queries, quotas
 from tests.storage.helpers import NOON, accept, dispatch, new_query, person
 
@@ -117,9 +117,27 @@ def test_other_peoples_use_is_theirs(store: Store, ann: str) -> None:
     assert used(store) == {}
 
 
-def test_a_persons_own_rules_are_kept_changed_and_dropped(store: Store, ann: str) -> None:
-    get = lambda: store.read_sync(lambda db: quotas.get_override(db, "ann"))  # noqa: E731
-    assert get() is None
-    for rules in (Quotas(running=1), Quotas(tokens_per_day=0, blob_bytes=2**53 - 1), None):
-        store.write_sync(lambda db, r=rules: quotas.set_override(db, "ann", r))
-        assert get() == rules
+@pytest.mark.parametrize("kind", RuleOf)
+def test_rules_of_each_kind_are_kept_changed_and_dropped(
+    store: Store, ann: str, kind: RuleOf
+) -> None:
+    assert not any(store.read_sync(quotas.overrides).values())
+    for rules in (Quotas(running=1), Quotas(tokens_per_day=0, blob_bytes=NO_LIMIT), None):
+        store.write_sync(lambda db, r=rules: quotas.set_override(db, "ann", r, kind))
+        found = store.read_sync(quotas.overrides)
+        assert found.pop(kind) == ({} if rules is None else {"ann": rules})
+        assert not any(found.values())
+
+
+def test_a_persons_own_rules_hold_at_once_and_a_groups_of_that_name_do_not(
+    store: Store, ann: str
+) -> None:
+    told: list[Quotas] = []
+
+    def note(standing: Standing, rules: Quotas, *_: object) -> None:
+        told.append(rules)
+
+    for kind, rules in ((RuleOf.GROUP, Quotas(waiting=1)), (RuleOf.PERSON, Quotas(waiting=2))):
+        store.write_sync(lambda db, r=rules, k=kind: quotas.set_override(db, "ann", r, k))
+        accept(store, new_query(), Quotas(waiting=3), note)
+    assert told == [Quotas(waiting=3), Quotas(waiting=2)]

@@ -137,6 +137,13 @@ def test_unfinished_queries_are_ones_own_in_order(store: Store, ann: str) -> Non
     assert unfinished == [new[0].id, new[1].id, new[3].id]
 
 
+def test_usage_counts_pictures_sound_and_characters_too(store: Store, ann: str) -> None:
+    for usage in (Usage(images=2, audio_ms=1500), Usage(images=1, characters=40)):
+        settled(store, new_query(), Charge(5, usage), NOON)
+    (row,) = store.read_sync(lambda db: queries.usage(db, "ann", NOON - DAY))
+    assert (row.images, row.audio_ms, row.characters) == (3, 1500, 40)
+
+
 def test_usage_is_summed_by_day_and_model(store: Store, ann: str) -> None:
     for at, model, micro in (
         (NOON - DAY, "smollm2", 5), (NOON, "smollm2", 7), (NOON + 1, "smollm2", 8),
