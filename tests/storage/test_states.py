@@ -148,17 +148,19 @@ class Books(RuleBasedStateMachine):
             self.store.write_sync(take)
             self.posted[name] -= amount
 
-    @rule(name=st.sampled_from(PEOPLE), hold=st.integers(0, 200))
-    def submit(self, name: str, hold: int) -> None:
+    @rule(name=st.sampled_from(PEOPLE), hold=st.integers(0, 200), begins=st.booleans())
+    def submit(self, name: str, hold: int, begins: bool) -> None:
         new = new_query(name, hold=hold)
         if hold > self.available(name):
             with pytest.raises(InsufficientFunds) as refused:
-                accept(self.store, new)
+                accept(self.store, new, begins=begins)
             assert refused.value.details["available"] == self.available(name)
         else:
-            accepted = accept(self.store, new)
+            accepted = accept(self.store, new, begins=begins)
             assert (accepted.query, accepted.repeated) == (new.id, False)
-            self.known[new.id] = Known(new)
+            self.known[new.id] = (
+                Known(new, Stage.RUNNING, 1, self.store.epoch) if begins else Known(new)
+            )
 
     @precondition(lambda self: self.known)
     @rule(number=PICK, same=st.booleans())
