@@ -14,8 +14,12 @@ PYTEST := $(BIN)/python -m pytest
 PULL   := $(BIN)/mtor pull smollm2 whisper-tiny-en minilm
 
 EXTRAS_lab  := builtin,lab,speech
+EXTRAS_hub  := builtin,hub,lab,speech
 EXTRAS_test := test
 LAB    := $(VENV)/.installed-lab
+HUB    := $(VENV)/.installed-hub
+# The Hub's proxy, by npm.
+PROXY  := tools/proxy/node_modules/.package-lock.json
 TEST   := $(VENV)/.installed-test
 # An editable install does not place these, so that is done below.
 SHARED := $(wildcard kernelspec/mtor/* jupyter-config/jupyter_server_config.d/*)
@@ -26,11 +30,12 @@ BUILT  := mtor_kernel/labextension
 JLPM   := cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm
 MODULES := labextension/node_modules/.yarn-state.yml
 
-.PHONY: help lab demo test quick bench lint ngram clean
+.PHONY: help lab demo hub proxy test quick bench lint ngram clean
 
 help:
 	@echo "make lab    start JupyterLab with the MTOR kernel and a realm of your own"
 	@echo "make demo   the same without a browser: run a notebook and print its answers"
+	@echo "make hub    start a JupyterHub with two users, a sysop and a realm for them"
 	@echo "make test   lint, type check and run every test"
 	@echo "make quick  only the quick tests"
 	@echo "make bench  measure speed and memory"
@@ -46,7 +51,13 @@ demo: $(LAB)
 	$(PULL)
 	$(BIN)/mtor demo
 
-test: lint
+hub: $(HUB) $(PROXY)
+	$(PULL)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyterhub -f deploy/local/jupyterhub_config.py
+
+proxy: $(PROXY)
+
+test: lint $(PROXY)
 	$(PULL)
 	$(JLPM) test
 	$(PYTEST)
@@ -70,13 +81,18 @@ $(MODULES): labextension/yarn.lock | $(TEST)
 	$(JLPM) install --immutable
 	touch $@
 
+# Without npm the tests of the Hub are skipped, with a reason.
+$(PROXY): tools/proxy/package.json tools/proxy/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tools/proxy --no-audit --no-fund --loglevel error; \
+	else echo "There is no npm here: JupyterHub's proxy is not installed."; fi
+
 # The panel's types, from the protocol.
 ngram: $(MODULES)
 	$(BIN)/python -m mtor_kernel.protocol.schema > labextension/ngram.json
 	$(JLPM) ngram
 
 clean:
-	rm -rf $(VENV) $(BUILT) labextension/lib labextension/node_modules build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BUILT) labextension/lib labextension/node_modules tools/proxy/node_modules .hub build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -149,8 +149,8 @@ class _Tokens:
         self._seams = [PersonalToken(TOKEN, OWNER, LINK_TOKEN)]
         self._seams += [PersonalToken(token, user) for token, user in people]
 
-    async def identify(self, request: Any) -> User:
+    async def identify(self, asked: Any) -> User:
         for seam in self._seams[:-1]:
             with contextlib.suppress(Exception):
-                return await seam.identify(request)
-        return await self._seams[-1].identify(request)
+                return await seam.identify(asked)
+        return await self._seams[-1].identify(asked)

@@ -20,6 +20,7 @@ COMMANDS = {
     "ask": "ask a model and print its answer as it comes",
     "demo": "run the first notebook here, without a browser",
     "doctor": "what can this machine serve, and is it set up safely",
+    "hub": "run the realm of a JupyterHub",
     "mcp": "serve the realm to an agent as tools (MCP)",
     "models": "list the models that answer, and those that could",
     "pull": "fetch the weights of a model",

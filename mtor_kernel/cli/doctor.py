@@ -43,12 +43,22 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("--catalogue", type=Path, help="a catalogue other than the built-in one")
+    parser.add_argument(
+        "--hub",
+        type=Path,
+        nargs="?",
+        const=Path("jupyterhub_config.py"),
+        metavar="FILE",
+        help="what this configuration of a JupyterHub says of the realm, and nothing else "
+        "(default: jupyterhub_config.py)",
+    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Print all findings; 1 if one of them is bad."""
     worst = 0
-    for title, check in _checks(given.catalogue):
+    checks = _checks(given.catalogue) if given.hub is None else [("Hub", lambda: _hub(given.hub))]
+    for title, check in checks:
         print(title)
         for finding in _guarded(check):
             print(f"  {finding.mark:<5} {finding.text}")
@@ -64,6 +74,13 @@ def _checks(catalogue: Path | None) -> list[tuple[str, Callable[[], Iterator[Fin
         ("Ports", _ports),
         ("Keys", _keys),
     ]
+
+
+def _hub(path: Path) -> Iterator[Finding]:
+    from mtor_kernel.hub.report import examine
+
+    for well, text in examine(path):
+        yield Finding(Mark.WELL if well else Mark.BAD, text)
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
@@ -106,6 +106,8 @@ def make_app(
     allowed_origins: frozenset[str] = frozenset(),
     metrics_token: str = "",
     limits: Limits | None = None,
+    pages: Sequence[tuple[str, type[RequestHandler]]] = (),
+    cookie_secret: bytes | None = None,
 ) -> Application:
     """Return the application that serves `realm`.
 
@@ -125,6 +127,10 @@ def make_app(
         Opens ``metrics`` and nothing else.
     limits
         What one client may take.
+    pages
+        What a home of the realm serves beside these addresses, below the prefix: its sign-in.
+    cookie_secret
+        Signs the cookies of those pages.
 
     Raises
     ------
@@ -136,10 +142,12 @@ def make_app(
     base = re.escape(prefix)
     rules = [(base + pattern(path), guarded(handler)) for path, handler in ROUTES]
     rules.append((base + "v1/.*", guarded(openai.V1Nowhere)))
+    beside = [(base + re.escape(path), handler) for path, handler in pages]
     return Application(
-        rules,
+        [*rules, *beside],
         default_handler_class=guarded(Nowhere),
         gateway=gateway,
+        cookie_secret=cookie_secret,
         log_function=_log,
         websocket_max_message_size=MAX_READ_BYTES,
         websocket_ping_interval=gateway.limits.ping_seconds,

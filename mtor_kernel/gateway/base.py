@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
@@ -19,6 +19,9 @@ from mtor_kernel.gateway.shared import Gateway
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
 from mtor_kernel.protocol.errors import BadInput, ErrorInfo, RealmError, TooLarge
 from mtor_kernel.protocol.identity import SCOPE_PUBLIC, User
+
+if TYPE_CHECKING:
+    from mtor_kernel.realm.followers import Follower
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +108,15 @@ class Gate(RequestHandler):
 
     async def recognise(self) -> User:
         """Return who is asking: known, with the scope, and not banned."""
-        user = await self.gateway.who.identify(self.request)
-        user.require(self.scope)
+        user = await self.gateway.who.identify(self)
+        user.require_entry(self.scope)
         return await self.gateway.realm.arrive(user)
+
+    def follow(self) -> Follower:
+        """Return a reader of the queries of who is asking, for as long as they may. Close it."""
+        follower = self.gateway.realm.follow(self.user)
+        self.gateway.listening[follower] = self
+        return follower
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Keep the body up to its limit; beyond it, only count."""

@@ -58,7 +58,7 @@ class Events(EventStream):
             self.set_status(204)
             return
         cursor = Cursor.parse(after)
-        follower = self.gateway.realm.follow(self.user)
+        follower = self.follow()
         try:
             await follower.add(known(id), cursor.attempt, cursor.seq)
             self.begin()

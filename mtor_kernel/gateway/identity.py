@@ -17,11 +17,17 @@ from mtor_kernel.protocol.identity import SCOPE_LINK, User
 _TOKEN_ARGUMENTS = frozenset({"token", "access_token", "api_key", "apikey", "auth_token"})
 
 
+class Asked(Protocol):
+    """Whatever answers a request: a handler."""
+
+    request: HTTPServerRequest
+
+
 class Authenticator(Protocol):
     """Knows people by the credential that they bring."""
 
-    async def identify(self, request: HTTPServerRequest) -> User:
-        """Return who sent `request`.
+    async def identify(self, asked: Asked) -> User:
+        """Return who sent the request that `asked` answers.
 
         Raises
         ------
@@ -44,9 +50,9 @@ class PersonalToken:
             if secret
         ]
 
-    async def identify(self, request: HTTPServerRequest) -> User:
+    async def identify(self, asked: Asked) -> User:
         """Return the person or the worker whose token came in the request's header."""
-        given = credential(request).encode()
+        given = credential(asked.request).encode()
         for secret, who in self._known:
             if hmac.compare_digest(secret, given):
                 return who

@@ -40,7 +40,7 @@ class WorkerSocket(Socket):
 
     async def recognise(self) -> User:
         """Return the worker's identity: it is no person, and the realm keeps no account of it."""
-        user = await self.gateway.who.identify(self.request)
+        user = await self.gateway.who.identify(self)
         user.require(self.scope)
         return user
 

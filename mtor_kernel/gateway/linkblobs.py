@@ -26,7 +26,7 @@ class _ForAttempt(Gate):
 
     async def recognise(self) -> User:
         """Return the worker's identity: it is no person, and the realm keeps no account of it."""
-        user = await self.gateway.who.identify(self.request)
+        user = await self.gateway.who.identify(self)
         user.require(self.scope)
         self.ref = self._named()
         return user

@@ -108,7 +108,7 @@ class Asking(EventStream, Dialect):
         """
         realm = self.gateway.realm
         key = one_key(None, self.request.headers.get("Idempotency-Key") or uuid.uuid4().hex)
-        follower = realm.follow(self.user)
+        follower = self.follow()
         try:
             done = []
             for at, query in enumerate(queries):

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from tornado.httputil import HTTPServerRequest
 
@@ -14,6 +15,8 @@ from mtor_kernel.gateway.metrics import Counters
 from mtor_kernel.protocol.errors import Unauthenticated
 
 if TYPE_CHECKING:
+    from mtor_kernel.gateway.base import Gate
+    from mtor_kernel.realm.followers import Follower
     from mtor_kernel.realm.realm import Realm
 
 MIB = 1024 * 1024
@@ -60,6 +63,9 @@ class Gateway:
     metrics_token: str = ""
     limits: Limits = field(default_factory=Limits)
     counters: Counters = field(default_factory=Counters)
+    #: Whose answers go on: each reader and the handler that it is for. Who is asking is looked at
+    #: when a connection opens, and these stay open; some may have been closed meanwhile.
+    listening: WeakKeyDictionary[Follower, Gate] = field(default_factory=WeakKeyDictionary)
     #: Set when the realm is on its way down: ``health`` says so.
     stopping: bool = False
 

@@ -64,7 +64,7 @@ class ClientSocket(Socket):
         self._greeted = False
         self._places = asyncio.Semaphore(self.gateway.limits.max_commands)
         self._commands: set[asyncio.Task[None]] = set()
-        self._follower = self.gateway.realm.follow(self.user)
+        self._follower = self.follow()
         self._telling = asyncio.create_task(self._tell())
 
     def closed(self) -> None:

@@ -56,6 +56,14 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
         wider, _, narrower = scope.rpartition(":")
         return bool(narrower) and wider in self.scopes
 
+    def require_entry(self, scope: str) -> None:
+        """Raise :class:`Forbidden` where neither `scope` nor a part of it is held.
+
+        Whoever may ask for images only comes in by the same door as everybody who asks.
+        """
+        if not any(held.startswith(f"{scope}:") for held in self.scopes):
+            self.require(scope)
+
     def require(self, scope: str) -> None:
         """Raise :class:`Forbidden` where :meth:`may` says no."""
         if not self.may(scope):

@@ -9,10 +9,9 @@
          └──► failed, cancelled
 
 A query is born ``queued``, in the transaction that also places its hold; until then it does not
-exist. Where its turn comes at once, the same transaction takes it on. ``running`` means that an
-attempt was written down and handed to a worker. Back from ``running`` to ``queued`` is a requeue:
-the attempt is over and the next one will have the next number. The three ends are final: nothing
-leaves them.
+exist. ``running`` means that an attempt was written down and handed to a worker. Back from
+``running`` to ``queued`` is a requeue: the attempt is over and the next one will have the next
+number. The three ends are final: nothing leaves them.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def configurables() -> list[type[Configurable]]:
     """Every class of ours that has a knob of its own."""
     found = []
     for module in pkgutil.walk_packages(mtor_kernel.__path__, "mtor_kernel."):
-        if module.name.split(".")[1] not in ("realm", "gateway", "server"):
+        if module.name.split(".")[1] not in ("realm", "gateway", "server", "hub"):
             continue
         for kind in vars(importlib.import_module(module.name)).values():
             ours = isinstance(kind, type) and kind.__module__ == module.name

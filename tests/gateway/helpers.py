@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx
 from tornado.httpclient import HTTPRequest
-from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 from traitlets.config import Config
 
 from mtor_kernel.gateway.app import make_app, make_server
-from mtor_kernel.gateway.identity import Authenticator, credential
+from mtor_kernel.gateway.identity import Asked, Authenticator, credential
 from mtor_kernel.gateway.shared import Gateway
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import Unauthenticated
@@ -54,8 +53,8 @@ SOON = 20.0
 class Crowd:
     """Knows several people, each by a token."""
 
-    async def identify(self, request: HTTPServerRequest) -> User:
-        user = CROWD.get(credential(request))
+    async def identify(self, asked: Asked) -> User:
+        user = CROWD.get(credential(asked.request))
         if user is None:
             raise Unauthenticated("Nobody has this token.")
         return user

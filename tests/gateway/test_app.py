@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
 from mtor_kernel.gateway.app import ROUTES, guarded, pattern
 from mtor_kernel.gateway.base import Gate
+from mtor_kernel.gateway.identity import Asked
 from mtor_kernel.protocol.identity import SCOPE_PUBLIC, User
 from tests.gateway.helpers import ANN, Door, asking, open_door
 
@@ -100,7 +100,7 @@ async def test_a_token_in_the_address_is_refused_everywhere(door: Door, path: st
 class Broken:
     """Knows nobody, by mistake."""
 
-    async def identify(self, request: HTTPServerRequest) -> User:
+    async def identify(self, asked: Asked) -> User:
         raise ZeroDivisionError("a bug")
 
 

@@ -296,36 +296,6 @@ async def test_of_fifty_at_once_funds_for_ten_admit_ten(
 
 
 @pytest.mark.asyncio
-async def test_a_query_that_can_start_at_once_costs_one_commit_until_it_runs(
-    small: SmallRealm, ann: RealmClient
-) -> None:
-    await ann.ask("make Ann known", model="echo")
-    before = small.realm.store.statistics.works
-    running = await ann.submit(Query.ask("hello", "stuck"))
-    await until(running, Started)
-    assert small.realm.store.statistics.works == before + 1
-    await running.cancel()
-
-
-@pytest.mark.asyncio
-async def test_a_slot_that_a_refused_query_had_claimed_is_free_again(
-    small: SmallRealm, ann: RealmClient
-) -> None:
-    await ann.ask("make Ann known", model="echo")
-    await small.realm.sysop.quota(OWNER, "ann", Quotas(tokens_per_day=0, running=1))
-    for _ in range(3):
-        with pytest.raises(QuotaExceeded):
-            await ann.submit(Query.ask("hello", "stuck"))
-    await small.realm.sysop.quota(OWNER, "ann", Quotas(running=1))
-    first = await ann.submit(Query.ask("hello", "stuck"), key="k")
-    await until(first, Started)
-    again = await ann.submit(Query.ask("hello", "stuck"), key="k")
-    assert again.id == first.id
-    await first.cancel()
-    assert (await ann.ask("after all", model="echo")).text == "after all"
-
-
-@pytest.mark.asyncio
 async def test_anothers_query_is_as_unknown_as_none(small: SmallRealm, ann: RealmClient) -> None:
     mine = await ann.submit(Query.ask("secret", "echo"))
     await mine.answer()

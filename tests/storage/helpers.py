@@ -82,12 +82,9 @@ def accept(
     new: queries.NewQuery,
     quotas: Quotas = NO_RULES,
     decide: queries.Decide = admit_all,
-    *,
-    begins: bool = False,
 ) -> queries.Accepted:
-    """Write a query down, with its first attempt where it begins at once."""
-    epoch = store.epoch if begins else None
-    return store.write_sync(lambda db: queries.accept(db, new, quotas, decide, epoch))
+    """Write a query down."""
+    return store.write_sync(lambda db: queries.accept(db, new, quotas, decide))
 
 
 def dispatch(store: Store, id: str, at: float = NOON) -> queries.Dispatched:

@@ -82,16 +82,6 @@ def test_an_accepted_query_is_queued_with_its_hold(store: Store, ann: str) -> No
     assert balance(store, "ann").held_micro == 100
 
 
-def test_a_query_may_be_written_down_with_its_first_attempt(store: Store, ann: str) -> None:
-    new = new_query(hold=100)
-    assert accept(store, new, begins=True).stage is Stage.RUNNING
-    assert stage(store, new.id) is Stage.RUNNING
-    assert not store.write_sync(lambda db: queries.dispatch(db, [new.id], store.epoch, NOON))
-    assert not settle(store, new.id, 2, store.epoch)
-    assert settle(store, new.id, 1, store.epoch)
-    assert balance(store, "ann").held_micro == 0
-
-
 def test_the_same_key_and_body_are_one_query_whatever_became_of_it(store: Store, ann: str) -> None:
     new = new_query(key="k", hold=1000)
     first = accept(store, new)
@@ -330,9 +320,9 @@ def test_a_restart_puts_what_ran_back_on_the_line_in_the_order_of_acceptance(
     person(store, "ann", 1000)
     # The clock goes backwards: the order is still that of acceptance.
     new = [new_query(at=NOON - n, model=f"m{n}") for n in range(5)]
-    for n, one in enumerate(new):
-        accept(store, one, begins=n == 2)
-    for n in (0, 4):
+    for one in new:
+        accept(store, one)
+    for n in (0, 2, 4):
         dispatch(store, new[n].id)
     settle(store, new[4].id)
     store.close()

@@ -148,19 +148,17 @@ class Books(RuleBasedStateMachine):
             self.store.write_sync(take)
             self.posted[name] -= amount
 
-    @rule(name=st.sampled_from(PEOPLE), hold=st.integers(0, 200), begins=st.booleans())
-    def submit(self, name: str, hold: int, begins: bool) -> None:
+    @rule(name=st.sampled_from(PEOPLE), hold=st.integers(0, 200))
+    def submit(self, name: str, hold: int) -> None:
         new = new_query(name, hold=hold)
         if hold > self.available(name):
             with pytest.raises(InsufficientFunds) as refused:
-                accept(self.store, new, begins=begins)
+                accept(self.store, new)
             assert refused.value.details["available"] == self.available(name)
         else:
-            accepted = accept(self.store, new, begins=begins)
+            accepted = accept(self.store, new)
             assert (accepted.query, accepted.repeated) == (new.id, False)
-            self.known[new.id] = (
-                Known(new, Stage.RUNNING, 1, self.store.epoch) if begins else Known(new)
-            )
+            self.known[new.id] = Known(new)
 
     @precondition(lambda self: self.known)
     @rule(number=PICK, same=st.booleans())

@@ -1,9 +1,11 @@
 // An answer: words as Markdown, pictures and sounds from their blobs, findings as a list.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import { MimeModel } from '@jupyterlab/rendermime';
 import { Widget } from '@lumino/widgets';
 import React, { useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { answerRenderer, renderAnswer } from '../common/renderer';
 import type { IRealm, Part } from '../tokens';
+
+const MARKDOWN = 'text/markdown';
 
 /** Words, rendered by JupyterLab with our parser and sanitiser, one rendering at a time. */
 export function Markdown(props: { registry: RenderMimeRegistry; text: string }): JSX.Element {
@@ -13,7 +15,7 @@ export function Markdown(props: { registry: RenderMimeRegistry; text: string }):
   latest.current = props.text;
   // Layout effects are undone while the host is still in the page, which Lumino insists on.
   useLayoutEffect(() => {
-    const renderer = answerRenderer(props.registry);
+    const renderer = props.registry.createRenderer(MARKDOWN);
     let shown: string | null = null;
     let busy = false;
     render.current = () => {
@@ -22,7 +24,8 @@ export function Markdown(props: { registry: RenderMimeRegistry; text: string }):
       }
       busy = true;
       shown = latest.current;
-      void renderAnswer(renderer, shown).finally(() => {
+      const model = new MimeModel({ data: { [MARKDOWN]: shown } });
+      void renderer.renderModel(model).finally(() => {
         busy = false;
         render.current();
       });

@@ -1,0 +1,112 @@
+"""Who is asking, as JupyterHub knows them: its users by their tokens, or by their sign-in."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, cast
+
+from jupyterhub.services.auth import HubOAuth
+from tornado.web import RequestHandler
+from traitlets import Dict, Float, Unicode
+from traitlets.config import LoggingConfigurable
+
+from mtor_kernel.gateway.identity import Asked, credential
+from mtor_kernel.hub.known import Known, Model
+from mtor_kernel.hub.scopes import GROUPS, user_of
+from mtor_kernel.protocol.errors import Unauthenticated
+from mtor_kernel.protocol.identity import SCOPE_LINK, User
+
+_WORKER = User("worker", scopes=frozenset({SCOPE_LINK}))
+
+
+class SignIn(HubOAuth):
+    """The Hub's own library, which asks about tokens by way of :class:`Known`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known: Known
+
+    def user_for_token(
+        self, token: str, use_cache: bool = True, session_id: str = "", *, sync: bool = True
+    ) -> Any:
+        """Return who a token belongs to; only ever asynchronously, as the loop must not stop."""
+        if sync:
+            raise RuntimeError("the Hub is asked asynchronously only")
+        return self.known.model(token)
+
+    async def ask(self, token: str) -> Model:
+        """Ask the Hub itself."""
+        found: Model = await super().user_for_token(token, use_cache=False, sync=False)
+        return found
+
+
+class HubPeople(LoggingConfigurable):
+    """The people of a Hub, and the realm's own workers."""
+
+    role_of_group = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        default_value=GROUPS,
+        config=True,
+        help="The role of each of the Hub's groups. Default: mtor-guests, mtor-users, …",
+    )
+    fresh_seconds = Float(
+        15.0,
+        min=0.0,
+        max=20.0,
+        config=True,
+        help="How long the Hub's answer about a token holds. Default: 15",
+    )
+    stale_seconds = Float(
+        86_400.0,
+        min=0.0,
+        config=True,
+        help="How long who is known goes on while the Hub does not answer. Default: 86400",
+    )
+    patience_seconds = Float(
+        5.0, min=0.1, config=True, help="How long the Hub may take to answer. Default: 5"
+    )
+
+    def __init__(self, sign_in: SignIn, link_token: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._sign_in = sign_in
+        self._link_token = link_token.encode()
+        self.known = sign_in.known = Known(
+            sign_in.ask,
+            fresh_seconds=self.fresh_seconds,
+            stale_seconds=self.stale_seconds,
+            patience_seconds=self.patience_seconds,
+        )
+
+    async def identify(self, asked: Asked) -> User:
+        """Return who it is by the token in the header, or by the cookie of the sign-in."""
+        if self._is_worker(asked):
+            return _WORKER
+        if asked.request.headers.get("Upgrade"):
+            # Not by cookie: browsers let any page open a WebSocket, and send the cookie along. The
+            # panel comes through its own server, with a token.
+            credential(asked.request)
+        handler = cast(RequestHandler, asked)
+        return self._user(await self._sign_in.get_user(handler, sync=False))
+
+    async def again(self, asked: Asked) -> User:
+        """Return who sent a request of some time ago, as the Hub knows them now."""
+        if self._is_worker(asked):
+            return _WORKER
+        token = self._sign_in.get_token(cast(RequestHandler, asked))
+        return self._user(await self.known.model(token))
+
+    def _is_worker(self, asked: Asked) -> bool:
+        try:
+            given = credential(asked.request).encode()
+        except Unauthenticated:
+            return False
+        return bool(self._link_token) and hmac.compare_digest(given, self._link_token)
+
+    def _user(self, model: Model) -> User:
+        if model is None:
+            raise Unauthenticated(
+                "JupyterHub knows nobody by this: send a token of yours (the Hub's page 'Token' "
+                "makes one) in the header 'Authorization: Bearer <token>', or sign in."
+            )
+        return user_of(model, self.role_of_group)

@@ -1,0 +1,217 @@
+"""What a Hub is told of a realm: added, never in the place of what an operator has written."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from mtor_kernel.cli import main
+from mtor_kernel.hub import configure
+from mtor_kernel.hub.scopes import custom_scopes, user_of
+from mtor_kernel.protocol.errors import BadInput, Forbidden, Unauthenticated
+from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role
+from mtor_kernel.protocol.query import Modality
+
+ROLES = {"mtor-guests": "guest", "mtor-users": "user", "mtor-sysops": "sysop", "staff": "sysop"}
+
+
+def configured(c: Config | None = None, **traits: Any) -> Config:
+    c = Config() if c is None else c
+    configure(c, **traits)
+    return c
+
+
+def service(c: Config) -> dict[str, Any]:
+    return next(each for each in c.JupyterHub.services if each["name"] == "mtor")
+
+
+def role(c: Config, name: str) -> dict[str, Any]:
+    return next(each for each in c.JupyterHub.load_roles if each["name"] == name)
+
+
+def test_one_line_is_enough() -> None:
+    c = configured()
+    assert service(c)["url"] == "http://127.0.0.1:8103"
+    assert service(c)["command"][1:] == ["-m", "mtor_kernel.hub"]
+    assert "custom:mtor:all" in role(c, "user")["scopes"]
+    assert "self" in role(c, "user")["scopes"]
+    assert role(c, "mtor-sysops")["groups"] == ["mtor-sysops"]
+    assert c.Spawner.environment["MTOR_HUB_SERVICE"] == "http://127.0.0.1:8103/services/mtor/"
+    assert c.Spawner.server_token_scopes[:2] == ["users:activity!user", "access:servers!server"]
+
+
+def test_twice_is_as_once() -> None:
+    c = configured()
+    once = copy.deepcopy(c)
+    assert configured(c) == once
+
+
+def test_what_an_operator_has_written_stays() -> None:
+    c = Config()
+    c.JupyterHub.services = [{"name": "cull", "admin": True}, {"name": "mtor", "url": "http://x:1"}]
+    c.JupyterHub.load_roles = [{"name": "user", "scopes": ["self", "shares!user"]}]
+    c.JupyterHub.load_groups = {"mtor-sysops": {"users": ["sue"]}}
+    c.Spawner.environment = {"A": "b"}
+    c.Spawner.server_token_scopes = ["inherit"]
+    configured(c)
+    assert service(c)["url"] == "http://x:1"
+    assert len(c.JupyterHub.services) == 2
+    assert role(c, "user")["scopes"][:2] == ["self", "shares!user"]
+    assert c.JupyterHub.load_groups["mtor-sysops"] == {"users": ["sue"]}
+    assert c.Spawner.environment["A"] == "b"
+    assert c.Spawner.server_token_scopes[0] == "inherit"
+
+
+def test_what_is_appended_in_the_hubs_own_way_stays_too() -> None:
+    c = Config()
+    c.JupyterHub.services.append({"name": "cull"})
+    c.JupyterHub.load_groups.update({"physics": {"users": ["ann"]}})
+    configured(c)
+    assert [each["name"] for each in c.JupyterHub.services] == ["cull", "mtor"]
+    assert "physics" in c.JupyterHub.load_groups
+
+
+def test_an_environment_of_one_kind_of_spawner_is_reached_as_well() -> None:
+    c = Config()
+    c.KubeSpawner.environment = {"A": "b"}
+    configured(c)
+    assert "MTOR_HUB_SERVICE" in c.KubeSpawner.environment
+
+
+def test_a_hub_below_a_path_has_its_realm_below_it() -> None:
+    c = Config()
+    c.JupyterHub.base_url = "/jupyter/"
+    configured(c)
+    assert c.Spawner.environment["MTOR_HUB_SERVICE"].endswith(":8103/jupyter/services/mtor/")
+
+
+def test_knobs_are_plain_traits() -> None:
+    c = Config()
+    c.HubSetup.name = "ai"
+    c.HubSetup.everybody = False
+    c.HubSetup.address = "http://realm:9000/services/ai"
+    configured(c)
+    assert [each["name"] for each in c.JupyterHub.services] == ["ai"]
+    assert "access:services!service=ai" in role(c, "mtor-people")["scopes"]
+    assert not [each for each in c.JupyterHub.load_roles if each["name"] == "user"]
+    assert c.Spawner.environment["MTOR_HUB_SERVICE"] == "http://realm:9000/services/ai/"
+
+
+def test_groups_that_the_sign_in_manages_are_not_made() -> None:
+    c = Config()
+    c.GenericOAuthenticator.manage_groups = True
+    assert "load_groups" not in configured(c).JupyterHub
+
+
+def test_a_realm_that_others_start_has_its_token_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(BadInput, match="MTOR_SERVICE_TOKEN"):
+        configured(managed=False)
+    monkeypatch.setenv("MTOR_SERVICE_TOKEN", "x" * 32)
+    assert service(configured(managed=False))["api_token"] == "x" * 32
+
+
+def test_a_knob_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadInput, match="mangaed"):
+        configured(mangaed=False)
+
+
+def test_every_modality_has_a_scope() -> None:
+    assert {f"{SCOPE_QUERY}:{each}" for each in Modality} < custom_scopes().keys()
+
+
+def person(*groups: str, admin: bool = False, scopes: tuple[str, ...] = (SCOPE_QUERY,)) -> Any:
+    return {
+        "kind": "user",
+        "name": "ann",
+        "admin": admin,
+        "groups": list(groups),
+        "scopes": ["read:users:name!user=ann", *scopes],
+    }
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ((), Role.USER),
+        (("physics",), Role.USER),
+        (("mtor-guests",), Role.GUEST),
+        (("mtor-guests", "mtor-users"), Role.USER),
+        (("mtor-users", "staff"), Role.SYSOP),
+    ],
+)
+def test_of_several_groups_the_one_that_gives_most_counts(
+    groups: tuple[str, ...], expected: Role
+) -> None:
+    user = user_of(person(*groups), ROLES)
+    assert user.role is expected
+    assert user.groups == set(groups)
+
+
+def test_an_admin_is_a_sysop_by_a_token_that_may_all_and_not_by_another() -> None:
+    whole = user_of(person(admin=True, scopes=("custom:mtor:all", SCOPE_QUERY)), ROLES)
+    part = user_of(person(admin=True), ROLES)
+    assert (whole.role, whole.may(SCOPE_SYSOP)) == (Role.SYSOP, True)
+    assert (part.role, part.may(SCOPE_SYSOP)) == (Role.SYSOP, False)
+    assert not user_of(person(scopes=("custom:mtor:all", SCOPE_QUERY)), ROLES).may(SCOPE_SYSOP)
+
+
+def test_a_scope_that_is_narrowed_to_another_person_is_worth_nothing() -> None:
+    assert user_of(person(scopes=(f"{SCOPE_QUERY}!user=ann",)), ROLES).may(SCOPE_QUERY)
+    assert not user_of(person(scopes=(f"{SCOPE_QUERY}!user=eve",)), ROLES).may(SCOPE_QUERY)
+
+
+def test_a_part_of_a_scope_opens_the_door_and_no_more() -> None:
+    user = user_of(person(scopes=(f"{SCOPE_QUERY}:image",)), ROLES)
+    user.require_entry(SCOPE_QUERY)
+    user.require(f"{SCOPE_QUERY}:image")
+    with pytest.raises(Forbidden):
+        user.require(f"{SCOPE_QUERY}:chat")
+    with pytest.raises(Forbidden):
+        user.require_entry(SCOPE_SYSOP)
+
+
+def test_a_service_is_nobody_else() -> None:
+    bot = {"kind": "service", "name": "bot", "scopes": [SCOPE_QUERY]}
+    assert user_of(bot, ROLES).name == "service:bot"
+    with pytest.raises(Unauthenticated):
+        user_of({**person(), "name": "service:bot"}, ROLES)
+
+
+def doctor(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    return main(["doctor", "--hub", str(path)]), capsys.readouterr().out
+
+
+def test_the_doctor_tells_what_was_set_and_shows_no_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTOR_SERVICE_TOKEN", "canary-in-the-environment")
+    path = tmp_path / "jupyterhub_config.py"
+    path.write_text(
+        "c = get_config()\nc.HubSetup.url = 'http://127.0.0.1:9'\n"
+        "from mtor_kernel.hub import configure\nconfigure(c)\n"
+    )
+    status, told = doctor(path, capsys)
+    assert status == 0
+    for words in ("/services/mtor/", "custom:mtor:query:image", "MTOR_HUB_SERVICE=http://"):
+        assert words in told
+    path.write_text(path.read_text().replace("configure(c)", "configure(c, managed=False)"))
+    status, told = doctor(path, capsys)
+    assert status == 1
+    assert "no realm answers" in told
+    assert "JUPYTERHUB_CLIENT_ID=service-mtor" in told
+    assert "canary" not in told
+
+
+def test_the_doctor_finds_that_nothing_was_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "jupyterhub_config.py"
+    path.write_text("c = get_config()\n")
+    status, told = doctor(path, capsys)
+    assert status == 1
+    assert "configure(c)" in told
+    assert doctor(tmp_path / "nowhere.py", capsys)[0] == 1
