@@ -1,0 +1,35 @@
+"""The notebooks that show one thing each: kept with true answers, and run again by nbval."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.notebooks.running import kept, nbval
+
+#: Those that bring a realm of their own, and those that ask the built-in models of the person's.
+ALONE = ("04-fair-share.ipynb", "06-a-backend-of-your-own.ipynb")
+ON_BUILT_IN = ("02-voice-and-vision.ipynb",)
+
+
+@pytest.mark.parametrize("name", [*ALONE, *ON_BUILT_IN])
+def test_it_is_kept_as_it_ran(name: str) -> None:
+    kept(name)
+
+
+def test_the_picture_of_fair_shares_is_kept() -> None:
+    outputs = [out for cell in kept(ALONE[0]).cells for out in cell.get("outputs", [])]
+    assert any("image/png" in out.get("data", {}) for out in outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ALONE)
+def test_nbval_finds_it_as_it_was_kept(name: str) -> None:
+    nbval(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ON_BUILT_IN)
+def test_nbval_finds_it_as_it_was_kept_on_the_built_in_models(own_realm: None, name: str) -> None:
+    nbval(name)
