@@ -13,6 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from mtor_kernel.magics import options
+from mtor_kernel.magics.aid import AIDING, Aid, parse_aid
 from mtor_kernel.magics.make import MAKING, Make, parse_make
 
 #: The commands that ask, each with or without a cell below it.
@@ -40,6 +41,10 @@ HELP = """\
 %mtor listen SOUND               have a recording written down: a file, or {name}
 %mtor embed TEXT                 make a vector of a text, or of each in {texts}
 %mtor api NAME KEY=VALUE ...     call a registered API
+%mtor explain [WORDS]            what the last error means
+%mtor fix [WORDS]                propose the failed cell anew, in the next cell; never runs it
+%mtor doc NAME                   what a function, a class or a variable is and does
+%mtor write WORDS                have code written into the next cell
 %mtor models                     what may be asked, and its price
 %mtor workers                    who answers
 %mtor queue                      what waits and runs
@@ -59,6 +64,7 @@ HELP = """\
 -c, --conversation NAME  which conversation (chat only), by default main
 --no-stream              show the answer once, when it is whole
 
+explain, fix   --values  (tell an error with its values)
 imagine  --size 64x64  --steps N  --guidance G  --negative TEXT  --from PICTURE  --strength S
 say      --voice NAME  --speed 1.2  --language en          listen  --language en
 
@@ -90,7 +96,7 @@ class Look(msgspec.Struct, frozen=True):
     rest: str = ""
 
 
-def parse(line: str, cell: str | None = None) -> Ask | Look | Make:
+def parse(line: str, cell: str | None = None) -> Ask | Look | Make | Aid:
     """Return what ``%mtor line``, or ``%%mtor line`` over `cell`, means.
 
     Raises
@@ -103,6 +109,8 @@ def parse(line: str, cell: str | None = None) -> Ask | Look | Make:
         return _look(command, rest, cell)
     if command in MAKING:
         return parse_make(command, rest, cell)
+    if command in AIDING:
+        return parse_aid(command, rest, cell)
     words, prompt = options.split(rest)
     if cell is not None:
         if prompt:
@@ -116,7 +124,7 @@ def parse(line: str, cell: str | None = None) -> Ask | Look | Make:
 
 def _command(line: str, cell: str | None) -> tuple[str, str]:
     first, _, rest = line.strip().partition(" ")
-    if first in ASKING or first in LOOKING or first in MAKING:
+    if first in (*ASKING, *LOOKING, *MAKING, *AIDING):
         return first, rest.strip()
     if cell is not None:
         return "ask", line.strip()
@@ -124,7 +132,7 @@ def _command(line: str, cell: str | None) -> tuple[str, str]:
         return "help", ""
     raise UsageError(
         f"%mtor has no command {first!r}. To ask, write %mtor ask {line.strip()}. "
-        f"The others are: {', '.join([*MAKING, *LOOKING])}."
+        f"The others are: {', '.join([*MAKING, *AIDING, *LOOKING])}."
     )
 
 

@@ -14,7 +14,9 @@ from IPython.display import display
 
 from mtor_kernel.client import Realm, Reply
 from mtor_kernel.client.replay import use
-from mtor_kernel.magics import reports
+from mtor_kernel.magics import reports, subject
+from mtor_kernel.magics.aid import Aid, aid_said
+from mtor_kernel.magics.aiding import Aider
 from mtor_kernel.magics.arguments import HELP, Ask, Look, parse
 from mtor_kernel.magics.asking import ask, prepare
 from mtor_kernel.magics.bundle import reply_bundle
@@ -22,6 +24,7 @@ from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.conversations import Conversations
 from mtor_kernel.magics.display import CellDisplay, Display, FinalDisplay, TerminalDisplay
 from mtor_kernel.magics.failure import explained
+from mtor_kernel.magics.fault import Faults
 from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import Make
 from mtor_kernel.magics.making import Maker
@@ -58,6 +61,7 @@ class MtorMagics(Magics):
         self._own = Realm()
         self._conversations = Conversations()
         self.replaying = Replaying(shell.user_ns)
+        self.faults = Faults()
 
     @property
     def realm(self) -> Realm:
@@ -75,6 +79,8 @@ class MtorMagics(Magics):
                 self._ask(command)
             elif isinstance(command, Make):
                 self._make(command)
+            elif isinstance(command, Aid):
+                self._aid(command)
             else:
                 self._look(command)
         except RealmError as error:
@@ -100,6 +106,9 @@ class MtorMagics(Magics):
     # Asking.
 
     def _ask(self, asked: Ask) -> None:
+        if asked.command == "computer" and (wanted := self._said(asked)) is not None:
+            self._aid(wanted)
+            return
         pictures: list[Any] = []
         prompt = fill(asked.prompt, self._variables, None if asked.command == "chat" else pictures)
         system = fill(asked.system, self._variables)
@@ -124,6 +133,30 @@ class MtorMagics(Magics):
         made = Maker(self.realm, self._variables, display).make(asked)
         if asked.bind:
             self._ip.push({asked.bind: made})
+
+    def _aid(self, wanted: Aid) -> None:
+        display = partial(self._display, wanted.stream)
+        reply = Aider(self.realm, self._ip, self.faults, display).aid(wanted)
+        if wanted.bind:
+            self._ip.push({wanted.bind: reply})
+
+    def _said(self, asked: Ask) -> Aid | None:
+        """Return the help with code that a question in plain language means, if it means one."""
+        found = None if asked.system else aid_said(asked.prompt)
+        if found is None:
+            return None
+        command, words = found
+        if command in ("explain", "fix") and self.faults.last is None:
+            return None
+        if command == "doc" and not self._is_code(words):
+            return None
+        return Aid(command, words, asked.model, asked.options, bind=asked.bind, stream=asked.stream)
+
+    def _is_code(self, name: str) -> bool:
+        try:
+            return subject.is_code(subject.found(name, self._variables))
+        except UsageError:
+            return False
 
     def _messages(self, asked: Ask, prompt: str, system: str) -> tuple[Message, ...]:
         if asked.command == "chat":
@@ -217,6 +250,7 @@ def load(ip: InteractiveShell) -> None:
         ip.display_formatter.mimebundle_formatter.for_type(Reply, reply_bundle)
     use(magics.replaying.replay)
     ip.events.register("pre_run_cell", magics.replaying.before_cell)
+    ip.events.register("post_run_cell", magics.faults.after_cell)
     magics.offer()
 
 
@@ -231,4 +265,5 @@ def unload(ip: InteractiveShell) -> None:
         ip.display_formatter.mimebundle_formatter.pop(Reply, None)
     if isinstance(magics, MtorMagics):
         ip.events.unregister("pre_run_cell", magics.replaying.before_cell)
+        ip.events.unregister("post_run_cell", magics.faults.after_cell)
         magics.close()

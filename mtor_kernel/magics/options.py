@@ -7,6 +7,7 @@ import io
 import keyword
 import re
 import shlex
+from collections.abc import Collection
 
 import msgspec
 from IPython.core.error import UsageError
@@ -17,8 +18,11 @@ from mtor_kernel.protocol.query import ModelName
 _SIZE = re.compile(r"(\d{1,4})[x×](\d{1,4})")
 
 
-def split(line: str) -> tuple[list[str], str]:
-    """Return the options that `line` begins with, as words, and the rest of it untouched."""
+def split(line: str, flags: Collection[str] = ()) -> tuple[list[str], str]:
+    """Return the options that `line` begins with, as words, and the rest of it untouched.
+
+    `flags` are options of the command that take no value.
+    """
     source = io.StringIO(line)
     lexer = shlex.shlex(source, posix=True)
     lexer.whitespace_split, lexer.commenters = True, ""
@@ -29,7 +33,11 @@ def split(line: str) -> tuple[list[str], str]:
             if word == "--":
                 return words, line[source.tell() :].strip()
             words.append(word)
-            if _takes_a_value(word) and (value := lexer.get_token()) is not None:
+            if (
+                word not in flags
+                and _takes_a_value(word)
+                and (value := lexer.get_token()) is not None
+            ):
                 words.append(value)
     except ValueError:
         raise UsageError("A quotation mark of an option is not closed.") from None

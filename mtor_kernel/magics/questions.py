@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_ASKING = "ask|chat|see|imagine|say|listen|embed|api"
+_ASKING = "ask|chat|see|imagine|say|listen|embed|api|explain|fix|doc|write"
 _QUESTION = re.compile(rf"(?P<indent>[ \t]*)%mtor[ \t]+(?P<rest>(?:{_ASKING})[ \t].*[^\\\s])\s*")
 
 
