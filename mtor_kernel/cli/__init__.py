@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "list the models that answer, and those that could",
     "pull": "fetch the weights of a model",
     "realm": "run, find or stop a realm",
+    "sysop": "run the place: people, quotas, credits, workers, audit",
     "worker": "serve an operator's Dask scheduler",
 }
 

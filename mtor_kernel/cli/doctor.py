@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtor_kernel.protocol.errors import RealmError
+from mtor_kernel.protocol.identity import Role
 
 #: SQLite versions in which two connections that write and checkpoint could corrupt the file. MTOR
 #: writes and checkpoints on one connection, which is not touched by it.
@@ -170,7 +171,12 @@ def _realm() -> Iterator[Finding]:
         return
     with Realm(address.url, address.token) as realm:
         me, state = realm.me(), realm.queue()
+        books = realm.sysop.check() if me.role is Role.SYSOP else None
     yield Finding(Mark.WELL, f"{address.url} answers; you are {me.user} ({me.role})")
+    if books is not None:
+        # Also those of a database that this machine cannot read.
+        for what in books.__struct_fields__:
+            yield from _verdict(f"running realm's {what}", getattr(books, what))
     for worker in state.workers:
         mark = Mark.WELL if worker.state == "well" else Mark.BAD
         yield Finding(mark, f"worker {worker.name} is {worker.state}")

@@ -12,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 import msgspec
 
@@ -24,6 +23,7 @@ from mtor_kernel.client.question import checked
 from mtor_kernel.client.replay.here import current
 from mtor_kernel.client.reply import Reply, answer_of
 from mtor_kernel.client.running import Running
+from mtor_kernel.client.sysop import SysopDesk
 from mtor_kernel.client.whereabouts import Whereabouts
 from mtor_kernel.locate import Address
 from mtor_kernel.protocol.errors import BadInput, WorkerLost
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from mtor_kernel.client.mapping.report import Report
     from mtor_kernel.client.replay.replay import Replay
 
-#: Sysop's actions that change nothing.
-LOOKING = frozenset({"people", "audit", "pulls"})
 #: How long a blob is taken to lie where it was sent, in seconds. A realm keeps it for much longer.
 KEPT_SECONDS = 3600.0
 #: How long a client tries to reach a realm that is gone, in seconds.
@@ -94,6 +92,8 @@ class RealmClient(Modalities):
         self._whereabouts = Whereabouts(known, find, self._check_may_ask)
         self._http = Http(self._whereabouts, ca)
         self._connection = Connection(self._whereabouts, ca, give_up_seconds)
+        #: What only the sysop may.
+        self.sysop = SysopDesk(self._http)
         #: Until when each blob that was sent is taken to lie where it was sent to.
         self._sent: dict[tuple[Address, str, str], float] = {}
         #: What is to be sent with the query that names it, by blob.
@@ -311,28 +311,6 @@ class RealmClient(Modalities):
             if kept is not None:
                 return kept
         return (await self._http.fetch("GET", f"api/blobs/{segment(blob)}")).body
-
-    # Running the place.
-
-    async def sysop(self, action: str, **fields: Any) -> Any:
-        """Do what only the sysop may, and return what comes back, as plain values.
-
-        Parameters
-        ----------
-        action
-            ``pause``, ``reload``, ``ban``, ``unban``, ``grant``, ``notice``, ``stop``;
-            ``pull``, which ``on=False`` stops; ``people``, ``audit``, ``pulls`` and ``catalogue``,
-            which only look; ``workers/NAME/drain`` and its siblings ``resume``, ``load``,
-            ``unload``.
-        fields
-            What the action needs, such as ``user="ada", micro=5_000_000, reason="course"``.
-        """
-        path = f"api/sysop/{quote(action)}"
-        if action in LOOKING:
-            return await self._http.list(path, Any, **fields)
-        if action == "catalogue":
-            return await self._http.get(path, Any)
-        return await self._http.post(path, fields, Any)
 
     def _keep_map(self, report: Report) -> None:
         self.last_map = report

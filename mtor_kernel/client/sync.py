@@ -17,6 +17,7 @@ from mtor_kernel.client.received import picture_of, sound_of
 from mtor_kernel.client.reply import Reply, answer_of
 from mtor_kernel.client.running import CONFIRM_SECONDS, Running
 from mtor_kernel.client.sync_modalities import PlainModalities, ready
+from mtor_kernel.client.sync_sysop import PlainSysop
 from mtor_kernel.locate import Address, find_or_start
 from mtor_kernel.protocol.ngram import Notice, QueryEvent, RealmState
 from mtor_kernel.protocol.query import Audio, Image, Query
@@ -75,6 +76,8 @@ class Realm(PlainModalities):
             url, token, ca=ca, find=find if url is None else None, give_up_seconds=give_up_seconds
         )
         self._loop = LoopThread("mtor-realm")
+        #: What only the sysop may.
+        self.sysop = PlainSysop(self._loop, self._client.sysop)
         # Also runs when the interpreter ends, and when nobody holds the realm any more.
         self._end = weakref.finalize(self, _hang_up, self._client, self._loop)
 
@@ -229,10 +232,6 @@ class Realm(PlainModalities):
     def download(self, blob: str) -> bytes:
         """Return the bytes of a blob."""
         return self._loop.call(self._client.download, blob)
-
-    def sysop(self, action: str, **fields: Any) -> Any:
-        """Do what only the sysop may; see :meth:`RealmClient.sysop`."""
-        return self._loop.call(self._client.sysop, action, **fields)
 
 
 class RunningQuery:

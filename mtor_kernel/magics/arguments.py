@@ -27,6 +27,7 @@ LOOKING = {
     "history": "WORDS",
     "cancel": "ID",
     "forget": "NAME",
+    "sysop": "ORDER",
     "replay": "on, off, only or status",
     "help": "",
 }
@@ -52,6 +53,7 @@ HELP = """\
 %mtor history [WORDS]            your queries and what each cost; WORDS searches them
 %mtor cancel ID                  stop a query; the first letters of its id will do
 %mtor forget [NAME]              drop a conversation
+%mtor sysop ORDER                run the place, if you may: people, ban, quota, audit ...
 %mtor replay on|off|only|status  record answers beside the notebook, and give them again
 %mtor help                       this page
 

@@ -28,6 +28,7 @@ from mtor_kernel.magics.fault import Faults
 from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import Make
 from mtor_kernel.magics.making import Maker
+from mtor_kernel.magics.orders import carry_out, order_of
 from mtor_kernel.magics.questions import keep_questions
 from mtor_kernel.magics.replaying import Replaying
 from mtor_kernel.magics.table import Table
@@ -210,6 +211,8 @@ class MtorMagics(Magics):
                 self._cancel(command.rest)
             case "forget":
                 self._forget(command.rest or "main")
+            case "sysop":
+                self._order(command.rest)
             case "replay":
                 told = self.replaying.command(command.rest)
                 display(told) if isinstance(told, Table) else print(told)  # noqa: T201 - said to a person
@@ -231,6 +234,13 @@ class MtorMagics(Magics):
         self.realm.cancel(found[0])
         after = self.realm.info(found[0])
         display(reports.history_table([after], time.time()))
+
+    def _order(self, words: str) -> None:
+        answer = carry_out(self.realm, order_of(words), time.time())
+        if isinstance(answer, str):
+            print(answer)  # noqa: T201 - said to a person
+        else:
+            display(answer)
 
     def _forget(self, name: str) -> None:
         try:

@@ -195,6 +195,21 @@ class RuleInfo(_View):
     live: bool = False
 
 
+class AuditInfo(_View):
+    """One thing that a sysop did."""
+
+    id: int
+    at: float
+    actor: str
+    action: str
+    #: The person, worker, model… that it was done to.
+    subject: str
+    reason: str
+    #: Figures, as JSON.
+    details: str
+    hash: str
+
+
 class CheckInfo(_View):
     """What is wrong with the books, a sentence each; empty where nothing is."""
 

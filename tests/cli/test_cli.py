@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from mtor_kernel.cli import COMMANDS
+from mtor_kernel.storage import Store, audit
 from tests.faults.processes import RealmProcess, realm_process
 
 pytestmark = pytest.mark.slow
@@ -103,6 +106,46 @@ def test_the_doctor_finds_a_personal_realm_well_and_shows_no_secret(realm: Realm
     assert "127.0.0.1:" in done.stdout
     for what in ("ledger", "audit log", "seals"):
         assert f"nothing is wrong with the {what}" in done.stdout
+
+
+def test_a_sysop_runs_the_place_from_a_terminal(realm: RealmProcess) -> None:
+    for words in (
+        "pause repairs",
+        "unpause",
+        "notice Back at noon.",
+        "quota --role user waiting=5",
+    ):
+        done = mtor(realm, "sysop", *words.split())
+        assert done.returncode == 0, done.stderr
+    shown = mtor(realm, "sysop", "audit").stdout
+    for word in ("pause", "repairs", "unpause", "Back at noon.", "quota", '"waiting":5'):
+        assert word in shown
+    assert "no floor" in mtor(realm, "sysop", "people").stdout
+    check = mtor(realm, "sysop", "check")
+    assert (check.returncode, check.stdout.count("all is well")) == (0, 3)
+    refused = mtor(realm, "sysop", "quota", "--role", "wizard", "waiting=5")
+    assert (refused.returncode, "wizard" in refused.stderr) == (1, True)
+    assert mtor(realm, "sysop", "quota", "--help").returncode == 0
+
+
+def test_the_doctor_names_the_first_row_that_was_changed(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/realm.sqlite", tmp_path / "blobs")
+    for number in range(3):
+        store.write_sync(
+            lambda db, n=number: audit.record(db, "root", "grant", f"p{n}", "", {}, 0.0)
+        )
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "realm.sqlite", isolation_level=None)) as conn:
+        conn.execute("DROP TRIGGER audit_no_update")
+        conn.execute("UPDATE audit SET subject = 'eve' WHERE id = 2")
+    done = mtor(None, "doctor", MTOR_DATA=str(tmp_path))
+    assert done.returncode == 1
+    bad = [line for line in done.stdout.splitlines() if "audit log: " in line]
+    assert "BAD" in bad[0]
+    assert bad[0].endswith("audit row 2 is not what was written, or the one before it")
+    assert "nothing is wrong with the ledger" in done.stdout
 
 
 def test_a_worker_without_its_certificate_is_told_what_it_needs() -> None:
