@@ -4,6 +4,7 @@ Importing this is cheap. What it names is loaded when it is first asked for, so 
 a Jupyter server that merely has MTOR installed pays nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from mtor_kernel.client import RealmClient, connect
+    from mtor_kernel.client.mapping import Estimate
+    from mtor_kernel.client.showing import MapShow
 
 __all__ = ["RealmClient", "__version__", "connect", "load_ipython_extension"]
 
@@ -22,7 +25,9 @@ _LAZY = {"RealmClient": "mtor_kernel.client", "connect": "mtor_kernel.client"}
 def __getattr__(name: str) -> Any:
     """The public names that live in heavier modules (PEP 562)."""
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        found = getattr(import_module(_LAZY[name]), name)
+        _offer_widgets()
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -30,11 +35,29 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+def _offer_widgets() -> None:
+    """Have maps shown by a widget in a kernel. Widgets and client do not know each other."""
+    if "ipykernel" in sys.modules:
+        from mtor_kernel.client import showing
+
+        showing.offer(_map_widget)
+
+
+def _map_widget(total: int, price: "Estimate") -> "MapShow | None":
+    """Return the widget of a map; ``None`` where widgets are not installed or not to be shown."""
+    try:
+        from mtor_kernel.widgets import progress
+    except ImportError:
+        return None
+    return progress.make(total, price)
+
+
 def load_ipython_extension(ip: "InteractiveShell") -> None:
     """``%load_ext mtor_kernel``: bring ``%mtor`` and ``%%mtor`` into this shell."""
     from mtor_kernel.magics import magics
 
     magics.load(ip)
+    _offer_widgets()
 
 
 def unload_ipython_extension(ip: "InteractiveShell") -> None:

@@ -32,6 +32,8 @@ class Story:
         self.end: QueryEnd | None = None
         #: How far a picture is, as a small PNG; empty while there is none.
         self.preview = b""
+        #: How far it is, from 0 to 1, where its model tells.
+        self.fraction: float | None = None
         self._sounds = 0
         self._pieces: list[str] = []
         #: The model that it was first for.
@@ -55,6 +57,7 @@ class Story:
             case Progress():
                 self.note = f"{event.fraction:.0%} {event.note}".rstrip()
                 self.preview = event.preview or self.preview
+                self.fraction = event.fraction
             case Chunk(part=Audio()):
                 self._sounds += 1
                 self.note = f"{show_count(self._sounds, 'sentence')} spoken so far"
@@ -63,7 +66,7 @@ class Story:
                 self.note = WAITING
             case Requeued():
                 self._pieces.clear()
-                self._sounds, self.preview = 0, b""
+                self._sounds, self.preview, self.fraction = 0, b"", None
                 self.note = f"starting afresh{': ' + event.reason if event.reason else ''}"
             case Settled() | Failed() | Cancelled():
                 self.end = event

@@ -12,8 +12,13 @@ except ImportError as error:
         "`pip install 'mtor-kernel[widgets]'` and restart the kernel."
     ) from error
 
+from mtor_kernel.widgets.ask import Ask
 from mtor_kernel.widgets.camera import Camera
+from mtor_kernel.widgets.cost import Cost
+from mtor_kernel.widgets.drawing import Drawing
 from mtor_kernel.widgets.microphone import Microphone
+from mtor_kernel.widgets.progress import MapProgress
+from mtor_kernel.widgets.queue import Queue
 from mtor_kernel.widgets.taken import Taken
 
-__all__ = ["Camera", "Microphone", "Taken"]
+__all__ = ["Ask", "Camera", "Cost", "Drawing", "MapProgress", "Microphone", "Queue", "Taken"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import traitlets
 from anywidget import AnyWidget
@@ -33,6 +33,10 @@ class RealmWidget(AnyWidget):
 
     _css = style()
 
+    #: Whether its buttons act while a cell runs. What they start must not touch the notebook's
+    #: variables then: it may run in another thread than the cell.
+    hears_in_cells: ClassVar[bool] = False
+
     #: Said above it, and by those who read screens aloud.
     label = traitlets.Unicode("").tag(sync=True)
 
@@ -47,6 +51,14 @@ class RealmWidget(AnyWidget):
         self._given = False
         super().__init__(**traits)
         self.on_msg(self._hear)
+
+    def open(self) -> None:
+        """Open the way to the browser."""
+        super().open()
+        # Where JupyterLab has a shell of its own for widgets, their messages come while a cell
+        # runs; ipykernel 7.4 hands them to the shell that last spoke to the widget, the cell's.
+        if self.hears_in_cells and hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = lambda _data, chosen: chosen
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: a browser shows it>"
@@ -84,6 +96,11 @@ class RealmWidget(AnyWidget):
         words = error.message if isinstance(error, RealmError) else _described(error)
         self._tell("trouble", words=readable(words))
 
+    def _clear(self) -> None:
+        """Show no more what went wrong."""
+        if self._told.pop("trouble", None) is not None:
+            self._post({"kind": "trouble", "words": ""})
+
     def _post(self, message: Content, buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:
             self.send(message, list(buffers))
@@ -110,7 +127,7 @@ class RealmWidget(AnyWidget):
                     self._views = max(0, self._views - 1)
                     self._given = self._views > 0
                 case _:
-                    self._untell("trouble")
+                    self._clear()
                     self._take(content, buffers)
         except Exception as error:  # noqa: BLE001 - shown in the widget; a handler's error is lost
             self._trouble(error)

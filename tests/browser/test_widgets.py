@@ -21,6 +21,9 @@ from tests.browser.notebooks import (
     saved,
     write_notebook,
 )
+from tests.kernel.elsewhere import MORE, RealmElsewhere
+from tests.modalities import MODALITIES
+from tests.widgets.conftest import SLOW
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
 
@@ -36,6 +39,10 @@ print("got", said.mime, Wav.of(said.content).seconds > 0.9)"""
 SHOW = """from mtor_kernel.widgets import Camera
 camera = Camera()
 camera"""
+ASK = """from mtor_kernel.widgets import Ask
+ask = Ask("slow")
+ask"""
+MAP = "realm.map('Say {text}', [f'row {n}' for n in range(60)], model='slow', window=1)"
 DENIED = "--use-fake-ui-for-media-stream=deny", "--use-fake-device-for-media-stream"
 
 
@@ -62,12 +69,17 @@ class Desk:
 
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of a lab and the folder of its notebooks."""
+    """The address of a lab with a small realm, and the folder of its notebooks."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: install it to drive the widgets")
     folder = tmp_path_factory.mktemp("widgets")
-    with serve_lab(folder) as address:
-        yield address, folder / "work"
+    realm = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES + MORE + SLOW)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in realm.environment.items():
+            environment.setenv(name, value)
+        with serve_lab(folder) as address:
+            yield address, folder / "work"
+    realm.close()
 
 
 @pytest.fixture
@@ -158,3 +170,72 @@ async def test_where_a_device_is_denied_a_file_does(
     await cell.locator("input[type=file]").set_input_files(file)
     await expect(cell.locator(".jp-OutputArea")).to_contain_text(re.compile(r"got (image|audio)/"))
     await ended(cell)
+
+
+async def test_an_answer_streams_and_stays_when_the_view_comes_again(desk: Desk) -> None:
+    page = await desk.open("ask", ASK, "ask")
+    cell = await run_cell(page, 0)
+    await cell.get_by_label("Your question").fill("**one** two <b>three</b>")
+    await press(cell, "Ask")
+    answer = cell.get_by_role("region", name="Answer")
+    await expect(answer.locator("strong").first).to_have_text("one")
+    await expect(cell.get_by_text("credits")).to_be_visible()
+    await expect(answer.locator("b")).to_have_count(0)
+    await expect(cell.get_by_role("button", name="Stop")).to_be_hidden()
+    again = await run_cell(page, 1)
+    await expect(again.get_by_role("region", name="Answer")).to_contain_text("two <b>three</b>")
+    assert "three" not in str(await desk.kept(page, "ask"))
+
+
+async def test_an_answer_streams_and_stops_while_another_cell_runs(desk: Desk) -> None:
+    page = await desk.open("beside", ASK.replace("slow", "endless"), "import time; time.sleep(60)")
+    cell = await run_cell(page, 0)
+    question = cell.get_by_label("Your question")
+    await question.fill("one two three four five")
+    sleeping = await run_cell(page, 1)
+    await expect(sleeping.locator(".jp-InputPrompt")).to_have_text("[*]:")
+    await press(cell, "Ask")
+    await expect(cell.get_by_role("region", name="Answer")).to_contain_text("three")
+    await press(cell, "Stop")
+    await expect(cell.get_by_text("cancelled")).to_be_visible()
+    await expect(sleeping.locator(".jp-InputPrompt")).to_have_text("[*]:")
+    await interrupt(page)
+    await ended(sleeping)
+
+
+@pytest.mark.parametrize("how", ["realm.map", "await realm.amap"])
+async def test_a_map_is_stopped_by_its_button(desk: Desk, how: str) -> None:
+    page = await desk.open(f"map{len(how)}", MAP.replace("realm.map", how))
+    cell = await run_cell(page, 0)
+    await expect(cell.get_by_text(re.compile("[1-9] of 60 rows"))).to_be_visible()
+    await press(cell, "Stop")
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text("You stopped the map")
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text("of 60 rows answered")
+    await ended(cell)
+    await expect(cell.get_by_label("Rows of the map")).to_have_count(0)
+
+
+async def test_a_drawing_appears(desk: Desk) -> None:
+    cells = "from mtor_kernel.widgets import Drawing\nDrawing('painting', steps=40)"
+    page = await desk.open("drawing", cells)
+    cell = await run_cell(page, 0)
+    await cell.get_by_label("What to draw").fill("a red heart")
+    await cell.get_by_label("What to draw").press("Enter")
+    await expect(cell.get_by_alt_text("a red heart, not finished")).to_be_visible()
+    await expect(cell.get_by_alt_text("a red heart", exact=True)).to_be_visible()
+    await expect(cell.get_by_label("How far the picture is")).to_be_hidden()
+    assert len(str(await desk.kept(page, "drawing"))) < 3000
+
+
+async def test_the_queue_shows_and_cancels_and_the_cost_is_told(desk: Desk) -> None:
+    ask = """from mtor_kernel.protocol.query import Query
+running = realm.submit(Query.ask("one two three four", "endless"))
+from mtor_kernel.widgets import Cost, Queue
+Queue()"""
+    page = await desk.open("queue", ask, "Cost()")
+    cell = await run_cell(page, 0)
+    await press(cell, "Cancel: one two three four")
+    await expect(cell.get_by_text("Nothing of yours is under way.")).to_be_visible()
+    await expect(cell.get_by_role("table", name="Lanes")).to_contain_text("endless")
+    cost = await run_cell(page, 1)
+    await expect(cost.get_by_role("table", name="By model")).to_contain_text("endless")

@@ -42,6 +42,7 @@ def carry(call: Call, client: RealmClient, job: Job, shape: Shape, keep: Keep) -
             call(run.begin, price)
             while not call(run.news):
                 bar.show(run.report)
+                bar.check()
         except BaseException:
             call(run.stop)
             raise
@@ -67,6 +68,7 @@ async def carry_async(
             await call(run.begin, price)
             while not await call(run.news):
                 bar.show(run.report)
+                bar.check()
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(call(run.stop)))
             raise

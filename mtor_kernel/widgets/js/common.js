@@ -90,11 +90,13 @@ class Line {
   }
 }
 
+const BUSY_WORDS = 'The kernel is busy, and hears this when the running cell has ended.';
+
 /**
  * Return a widget. `build` gets its element, its line and its model, and returns what ends it.
  * Every widget says its trouble in an alert below, and beside it that the kernel is busy.
  */
-export function widget(build) {
+export function widget(build, busyWords = BUSY_WORDS) {
   return {
     initialize({ model }) {
       try {
@@ -111,7 +113,7 @@ export function widget(build) {
         'aria-label': model.get('label') || 'MTOR'
       });
       el.append(root);
-      busy.append('The kernel is busy, and hears this when the running cell has ended.');
+      busy.append(busyWords);
       const line = new Line(model, waits => reveal(waits, busy));
       line.on('trouble', ({ words }) => {
         say(trouble, words);
