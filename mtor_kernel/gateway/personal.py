@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import importlib
 import logging
 import secrets
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado.netutil import bind_sockets
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
-from mtor_kernel.gateway.app import make_app, make_server
 from mtor_kernel.gateway.identity import PersonalToken
 from mtor_kernel.locate import RuntimeFile
 from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
-from mtor_kernel.realm.certs import ensure_certs
+from mtor_kernel.realm.certs import Certs, ensure_certs
 from mtor_kernel.realm.cluster import Cluster
-from mtor_kernel.realm.realm import Realm
+
+if TYPE_CHECKING:
+    from mtor_kernel.realm.realm import Realm
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +97,26 @@ class PersonalRealm(LoggingConfigurable):
         cluster = Cluster(self._data_dir / "dask", certs, workers=self.workers)
         # The cluster takes a second to come up; queries are taken, and wait, from the first moment.
         rising = asyncio.create_task(cluster.open(self._moved))
+        try:
+            # What a realm needs beside its cluster is half a second of imports: not before it.
+            await asyncio.to_thread(importlib.import_module, "mtor_kernel.gateway.app")
+            await self._beside(cluster, certs, rising, ready)
+        finally:
+            rising.cancel()
+            await asyncio.gather(rising, return_exceptions=True)
+            await cluster.close()
+
+    async def _beside(
+        self,
+        cluster: Cluster,
+        certs: Certs,
+        rising: asyncio.Task[None],
+        ready: Callable[[str], None],
+    ) -> None:
+        """Serve a realm beside a cluster that is coming up."""
+        from mtor_kernel.gateway.app import make_app, make_server
+        from mtor_kernel.realm.realm import Realm
+
         realm = self.realm = await Realm.open(self._data_dir, parent=self)
         token, link_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         owner = User(getpass.getuser(), Role.SYSOP, frozenset({SCOPE_QUERY, SCOPE_SYSOP}))
@@ -117,12 +139,9 @@ class PersonalRealm(LoggingConfigurable):
         finally:
             self._file.remove()
             app.settings["gateway"].stopping = True
-            rising.cancel()
-            await asyncio.gather(rising, return_exceptions=True)
             server.stop()
             await realm.close(drain_seconds=self.drain_seconds)
             await server.close_all_connections()
-            await cluster.close()
 
     async def _moved(self, address: str) -> None:
         if self.realm is not None:

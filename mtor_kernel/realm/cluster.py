@@ -37,6 +37,12 @@ _SETTINGS = {
     "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "False",
     "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
 }
+#: What the children need for a query beside Dask itself: imported as they start, and not when the
+#: first one comes. The first of them ends a child with its parent.
+_PRELOADED = {
+    "scheduler": ("dask_workers.lifeline", "dask_workers.tasks"),
+    "worker": ("dask_workers.lifeline", "dask_workers.runtime", "dask_workers.plugin"),
+}
 _START_SECONDS = 30.0
 #: A worker that ends sooner than this after its start may do so again: the next one is late.
 STEADY_SECONDS = 60.0
@@ -169,7 +175,7 @@ class Cluster:
                 sys.executable,
                 *["-m", "dask", kind, *arguments, *self._certs.arguments()],
                 *["--no-dashboard", "--dashboard-address=127.0.0.1:0"],
-                "--preload=dask_workers.lifeline",
+                *[f"--preload={module}" for module in _PRELOADED[kind]],
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
