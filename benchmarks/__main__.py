@@ -23,6 +23,7 @@ NAMES = (
     "map",
     "streams",
     "turns",
+    "fairness",
     "memory",
     "startup",
     "store",

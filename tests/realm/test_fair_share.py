@@ -1,0 +1,173 @@
+"""Fair shares through the whole line: who sends much waits, and nobody waits for them.
+
+Nothing here measures time: what counts is the order in which the ledger settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from traitlets.config import Config
+
+from mtor_kernel.protocol.identity import Role, User
+from mtor_kernel.protocol.query import Query
+from tests.realms import OWNER, SmallRealm, small_realm
+
+pytestmark = pytest.mark.asyncio
+
+#: Everybody has funds.
+CONFIG = Config({"People": {"grant_credits": dict.fromkeys(("user", "contributor"), 1000.0)}})
+#: Longest wait for anything that must happen, in seconds.
+SOON = 60.0
+
+LANES = """
+[[models]]
+name = "one"
+modality = "chat"
+backend = "echo"
+slots = 2
+rates = { query_micro = 10, input_token_micro = 1, output_token_micro = 2 }
+
+[[models]]
+name = "two"
+modality = "chat"
+backend = "echo"
+slots = 2
+rates = { query_micro = 10, input_token_micro = 1, output_token_micro = 2 }
+"""
+#: The people's names in the order in which their queries were settled.
+_ORDER = sa.text(
+    "SELECT query.person FROM query JOIN transfer ON transfer.pending_id = query.hold_id"
+    " WHERE query.model = :model ORDER BY transfer.id"
+)
+
+
+async def submit(small: SmallRealm, user: User, model: str, count: int) -> None:
+    await small.realm.arrive(user)
+    query = Query.ask("one two three four", model, max_tokens=20)
+    tried = (small.realm.submit(user, query, f"{model}-{n}") for n in range(count))
+    await asyncio.gather(*tried)
+
+
+async def settled(small: SmallRealm, model: str) -> list[str]:
+    told = {"model": model}
+    return await small.realm.store.read(lambda db: list(db.scalars(_ORDER, told)))
+
+
+async def until_had(small: SmallRealm, model: str, users: Sequence[User], each: int) -> list[str]:
+    """Wait until each of `users` has had so many; return who had what until then, in order."""
+    async with asyncio.timeout(SOON):
+        while True:
+            order = await settled(small, model)
+            had = Counter(order)
+            if all(had[user.name] >= each for user in users):
+                break
+            await asyncio.sleep(0.02)
+    had = Counter()
+    for at, name in enumerate(order):
+        had[name] += 1
+        if all(had[user.name] >= each for user in users):
+            return order[: at + 1]
+    raise AssertionError("unreachable")
+
+
+def jain(shares: Sequence[float]) -> float:
+    """Jain's index: 1 where all have the same."""
+    return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
+
+
+async def test_nine_with_ten_queries_wait_as_if_the_tenth_sent_ten_on_every_lane(
+    tmp_path: Path,
+) -> None:
+    crowd, nine = User("crowd"), [User(f"user{n}") for n in range(9)]
+    async with small_realm(tmp_path, catalogue=LANES, config=CONFIG) as small:
+        # All of them wait before anything starts, the thousand's worth first.
+        await small.realm.sysop.drain(OWNER, "worker-0", True)
+        for model in ("one", "two"):
+            await submit(small, crowd, model, 150)
+            for user in nine:
+                await submit(small, user, model, 10)
+        await small.realm.sysop.drain(OWNER, "worker-0", False)
+        for model in ("one", "two"):
+            order = await until_had(small, model, nine, 10)
+            # The crowd has had its ten like anybody, and what ran beside the last of the nine.
+            assert Counter(order)["crowd"] <= 10 + 2 + 2
+            # While all waited, all had the same.
+            shares = Counter(order[:80])
+            assert jain([shares[user.name] for user in (crowd, *nine)]) >= 0.95
+        await small.realm.sysop.stop_queries(OWNER, "crowd")
+        async with asyncio.timeout(SOON):
+            while small.realm.lanes.busy:
+                await asyncio.sleep(0.02)
+        assert await small.realm.sysop.check_books() == []
+
+
+async def test_a_role_of_twice_the_weight_has_twice_the_share(tmp_path: Path) -> None:
+    ann, bob = User("ann"), User("bob", Role.CONTRIBUTOR)
+    async with small_realm(tmp_path, catalogue=LANES, config=CONFIG) as small:
+        await small.realm.sysop.drain(OWNER, "worker-0", True)
+        for user in (ann, bob):
+            await submit(small, user, "one", 60)
+        await small.realm.sysop.drain(OWNER, "worker-0", False)
+        order = await until_had(small, "one", [ann], 25)
+        had = Counter(order[:60])
+        assert had["bob"] == pytest.approx(2 * had["ann"], abs=4)
+
+
+async def test_who_comes_late_does_not_wait_for_what_others_sent_before(tmp_path: Path) -> None:
+    crowd, late = User("crowd"), User("late")
+    async with small_realm(tmp_path, catalogue=LANES, config=CONFIG) as small:
+        await submit(small, crowd, "one", 300)
+        before = len(await settled(small, "one"))
+        await submit(small, late, "one", 5)
+        order = await until_had(small, "one", [late], 5)
+        # Since they came: their five, the crowd's turns between, and what ran meanwhile.
+        between = Counter(order[order.index("late") :])["crowd"]
+        assert between <= 5 + 2 + 2
+        assert before < 300
+        await small.realm.sysop.stop_queries(OWNER, "crowd")
+
+
+@pytest.mark.slow
+async def test_two_hundred_people_with_twenty_queries_each_all_end_and_have_equal_shares(
+    tmp_path: Path,
+) -> None:
+    people = [(f"token-of-{n}", User(f"person{n:03}")) for n in range(200)]
+    async with small_realm(tmp_path, catalogue=LANES, people=people, config=CONFIG) as small:
+        await small.realm.sysop.drain(OWNER, "worker-0", True)
+
+        async def ask_all(token: str, number: int) -> None:
+            async with small.client(token) as client:
+                running = [
+                    await client.submit(Query.ask(f"{number} asks {n}", "one", max_tokens=10))
+                    for n in range(20)
+                ]
+                waiting.release()
+                for query in running:
+                    assert (await query.answer()).text
+
+        waiting = asyncio.Semaphore(0)
+        asked = [asyncio.create_task(ask_all(token, n)) for n, (token, _) in enumerate(people)]
+        for _ in people:
+            await waiting.acquire()
+        await small.realm.sysop.drain(OWNER, "worker-0", False)
+        await asyncio.gather(*asked)
+        order = await settled(small, "one")
+        assert Counter(order) == {user.name: 20 for _, user in people}
+        half = Counter(order[:2000])
+        assert jain([half[user.name] for _, user in people]) >= 0.95
+        assert await small.realm.sysop.check_books() == []
+        check = await small.realm.sysop.check(OWNER)
+        assert (check.ledger, check.audit, check.seals) == ((), (), ())
+        total = await small.realm.store.read(
+            lambda db: db.scalar(sa.text("SELECT sum(posted_micro) FROM account"))
+        )
+        held = await small.realm.store.read(
+            lambda db: db.scalar(sa.text("SELECT sum(held_micro) FROM account"))
+        )
+        assert (total, held) == (0, 0)
