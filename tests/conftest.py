@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.locate import data_dir
+from tests import postgres
 
 # A shell has what it puts into the background ignore SIGINT, which is handed on to children: the
 # programs that tests interrupt would not notice.
@@ -40,3 +41,12 @@ def a_home_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         environment.setenv("JUPYTER_CONFIG_DIR", os.fspath(home / "config"))
         environment.setenv("IPYTHONDIR", os.fspath(home / "ipython"))
         yield home
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """A PostgreSQL server, shared by all tests; each makes a database of its own in it."""
+    if postgres.missing():
+        pytest.skip(postgres.missing())
+    with postgres.server() as server:
+        yield server

@@ -7,43 +7,24 @@ Secrets are looked for by name and never shown.
 from __future__ import annotations
 
 import argparse
-import enum
 import os
 import sqlite3
-import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mtor_kernel.cli.findings import Finding, Mark, verdict
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.identity import Role
 
-#: SQLite versions in which two connections that write and checkpoint could corrupt the file. MTOR
-#: writes and checkpoints on one connection, which is not touched by it.
-_WAL_RESET_FIXED = (3, 51, 3)
 #: Environment variables that hold keys of remote APIs.
 _KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
-
-
-class Mark(enum.StrEnum):
-    """How bad it is."""
-
-    WELL = "ok"
-    NOTE = "note"
-    BAD = "BAD"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    mark: Mark
-    text: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("--catalogue", type=Path, help="a catalogue other than the built-in one")
+    parser.add_argument("--config", type=Path, help="the realm's configuration file")
+    parser.add_argument("--database", help="URL of the realm's store; no password")
     parser.add_argument(
         "--hub",
         type=Path,
@@ -58,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Print all findings; 1 if one of them is bad."""
     worst = 0
-    checks = _checks(given.catalogue) if given.hub is None else [("Hub", lambda: _hub(given.hub))]
+    checks = _checks(given) if given.hub is None else [("Hub", lambda: _hub(given.hub))]
     for title, check in checks:
         print(title)
         for finding in _guarded(check):
@@ -67,10 +48,10 @@ def run(given: argparse.Namespace) -> int:
     return worst
 
 
-def _checks(catalogue: Path | None) -> list[tuple[str, Callable[[], Iterator[Finding]]]]:
+def _checks(given: argparse.Namespace) -> list[tuple[str, Callable[[], Iterator[Finding]]]]:
     return [
-        ("Models", lambda: _models(catalogue)),
-        ("Store", _store),
+        ("Models", lambda: _models(given.catalogue)),
+        ("Store", lambda: _store(given)),
         ("Realm", _realm),
         ("Ports", _ports),
         ("Keys", _keys),
@@ -107,58 +88,13 @@ def _models(path: Path | None) -> Iterator[Finding]:
             yield Finding(Mark.WELL, f"{spec.name} ({spec.modality}) by {spec.backend}")
 
 
-def _store() -> Iterator[Finding]:
+def _store(given: argparse.Namespace) -> Iterator[Finding]:
+    from mtor_kernel.cli.configured import configured
+    from mtor_kernel.cli.doctor_store import check_store
     from mtor_kernel.locate import data_dir
 
-    folder = data_dir()
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    safe = not mode & 0o077
-    yield Finding(Mark.WELL if safe else Mark.BAD, f"{folder} has mode {mode:o}")
-    version = sqlite3.sqlite_version
-    fixed = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
-    yield Finding(
-        Mark.WELL if fixed else Mark.NOTE,
-        f"SQLite {version}"
-        + ("" if fixed else ": has the WAL-reset bug, which one writing connection never meets"),
-    )
-    database = folder / "realm.sqlite"
-    if not database.exists():
-        yield Finding(Mark.NOTE, "no realm has run here yet")
-        return
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
-        intact = connection.execute("PRAGMA quick_check").fetchone()[0]
-    yield Finding(Mark.WELL if journal == "wal" else Mark.BAD, f"journal mode {journal}")
-    yield Finding(Mark.WELL if intact == "ok" else Mark.BAD, f"quick check: {intact}")
-    yield from _books(database)
-
-
-def _books(database: Path) -> Iterator[Finding]:
-    """Add up the ledger and follow the chain of the audit log, without writing anything."""
-    import sqlalchemy as sa
-
-    from mtor_kernel.storage import audit, ledger, seals
-
-    engine = sa.create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    )
-    try:
-        with engine.connect() as connection:
-            for what, check in (
-                ("ledger", ledger.check),
-                ("audit log", audit.verify),
-                ("seals", seals.verify),
-            ):
-                yield from _verdict(what, check(connection))
-    except sa.exc.SQLAlchemyError as error:
-        yield Finding(Mark.BAD, f"the books cannot be read: {getattr(error, 'orig', error)}")
-    finally:
-        engine.dispose()
-
-
-def _verdict(what: str, problems: Iterable[str]) -> Iterator[Finding]:
-    found = [Finding(Mark.BAD, f"{what}: {problem}") for problem in problems]
-    yield from found or [Finding(Mark.WELL, f"nothing is wrong with the {what}")]
+    config = configured(given.config, given.database)
+    yield from check_store(data_dir(), config.Realm.get("database_url", ""))
 
 
 def _realm() -> Iterator[Finding]:
@@ -176,7 +112,7 @@ def _realm() -> Iterator[Finding]:
     if books is not None:
         # Also those of a database that this machine cannot read.
         for what in books.__struct_fields__:
-            yield from _verdict(f"running realm's {what}", getattr(books, what))
+            yield from verdict(f"running realm's {what}", getattr(books, what))
     for worker in state.workers:
         mark = Mark.WELL if worker.state == "well" else Mark.BAD
         yield Finding(mark, f"worker {worker.name} is {worker.state}")

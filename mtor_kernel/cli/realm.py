@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-#: The configuration file that is read from the data folder where none is named.
-CONFIG_NAME = "realm_config.py"
 #: How long a realm that was told to stop may take.
 STOP_SECONDS = 20.0
 
@@ -25,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     running.add_argument("--idle-seconds", type=float, help="end when unused for so long; 0: never")
     running.add_argument("--port", type=int, help="port on loopback (default: any free one)")
     running.add_argument("--config", type=Path, help="a traitlets configuration file")
+    running.add_argument(
+        "--database", help="URL of the store, such as postgresql://mtor@host/mtor; no password"
+    )
     verbs.add_parser("status", help="where it is and what it does")
     verbs.add_parser("stop", help="end it; what waits is kept for its next start")
 
@@ -35,21 +36,13 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from traitlets.config import Config
-    from traitlets.config.loader import PyFileConfigLoader
-
+    from mtor_kernel.cli.configured import configured
     from mtor_kernel.gateway.personal import PersonalRealm
     from mtor_kernel.locate import data_dir
-    from mtor_kernel.protocol.errors import BadInput
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
-    config = Config()
-    path = given.config or data_dir() / CONFIG_NAME
-    if given.config is not None and not path.is_file():
-        raise BadInput(f"There is no configuration file {path}.")
-    if path.is_file():
-        config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
+    config = configured(given.config, given.database)
     if given.idle_seconds is not None:
         config.PersonalRealm.idle_seconds = given.idle_seconds
     if given.port is not None:

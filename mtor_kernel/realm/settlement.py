@@ -26,7 +26,7 @@ from mtor_kernel.protocol.errors import (
     Unavailable,
     WorkerLost,
 )
-from mtor_kernel.protocol.lifecycle import Stage
+from mtor_kernel.protocol.lifecycle import ENDS, Stage
 from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
 from mtor_kernel.protocol.query import Answer, Modality, Part, Query, Text, text_of
 from mtor_kernel.protocol.task import Outcome
@@ -145,7 +145,7 @@ class Settlement:
         if not await self._write(
             lambda db: queries.settle(db, ref.query, ref.attempt, ref.epoch, answer, charge, now)
         ):
-            self._fenced(attempt)
+            await self._fenced(attempt)
             return
         lane = attempt.lane
         lane.record(True)
@@ -204,7 +204,7 @@ class Settlement:
                 epoch=ref.epoch,
             )
         ):
-            self._fenced(attempt)
+            await self._fenced(attempt)
             return
         attempt.lane.queue.ended(ref.query, pricing.service(usage))
         self._end(attempt.place, Stage.CANCELLED, Cancelled(ref.query, charge))
@@ -235,7 +235,7 @@ class Settlement:
         if not await self._write(
             lambda db: queries.fail(db, ref.query, error, now, attempt=ref.attempt, epoch=ref.epoch)
         ):
-            self._fenced(attempt)
+            await self._fenced(attempt)
             return
         attempt.lane.queue.ended(ref.query)
         self._end(attempt.place, Stage.FAILED, Failed(ref.query, error))
@@ -245,7 +245,7 @@ class Settlement:
         if not await self._write(
             lambda db: queries.requeue(db, ref.query, ref.attempt, ref.epoch, now)
         ):
-            self._fenced(attempt)
+            await self._fenced(attempt)
             return
         log.info("attempt %d of %s is void: %s", ref.attempt, ref.query, reason)
         attempt.stream.requeue(reason)
@@ -261,7 +261,7 @@ class Settlement:
             return back and queries.move(db, ref.query, spec.name, spec.modality)
 
         if not await self._write(move):
-            self._fenced(attempt)
+            await self._fenced(attempt)
             return
         failed = attempt.lane.model
         log.info("%s goes on with %s, since %s failed: %s", ref.query, lane.model, failed, reason)
@@ -282,10 +282,29 @@ class Settlement:
             else:
                 attempt.stream.add("", part)
 
-    def _fenced(self, attempt: Attempt) -> None:
-        """The store knows a later attempt or another end: this one changes nothing."""
-        attempt.lane.queue.ended(attempt.query, 0.0)
-        log.warning("the end of %s came too late; the store refused it", attempt.ref)
+    async def _fenced(self, attempt: Attempt) -> None:
+        """The store refused what this attempt was to change: see what it knows, and go by that.
+
+        It may have ended otherwise, or just so, by a commit of which nobody heard; or another
+        process carries it now.
+        """
+        query = attempt.query
+        attempt.lane.queue.ended(query, 0.0)
+        info = await self._read(lambda db: queries.info(db, query, None))
+        log.warning("the end of %s came too late: it is %s already", attempt.ref, info.stage)
+        self._lanes.places.pop(query, None)
+        if info.stage in ENDS and attempt.stream.end is None:
+            attempt.stream.adopt(info)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        while True:
+            try:
+                return await self._store.read(work)
+            except RealmStopping:
+                raise
+            except Unavailable:
+                log.exception("it cannot be looked up yet")
+                await asyncio.sleep(1.0)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         while True:

@@ -133,6 +133,22 @@ class Stream:
             follower.ended(self)
         self._tell()
 
+    def adopt(self, info: QueryInfo) -> None:
+        """The query has ended as the store says, and not by what was seen of it here."""
+        parts = info.answer.parts if info.answer is not None else ()
+        if (self.attempt, self.parts) != (info.attempt, parts):
+            self.attempt = info.attempt
+            self._forget()
+            for part in parts:
+                if isinstance(part, Text):
+                    self.add(part.text, None)
+                else:
+                    self.add("", part)
+        self.stage, self.model, self.end = info.stage, info.model, _end_of(info)
+        for follower in tuple(self.followers):
+            follower.ended(self)
+        self._tell()
+
     def after(self, seq: int) -> Iterator[tuple[int, Part]]:
         """Yield what of the answer lies at or after `seq`, each piece with its position."""
         if seq >= self.length:
@@ -157,14 +173,8 @@ class Stream:
 
 def replay(info: QueryInfo, user: str) -> Stream:
     """Return the stream of a query that has ended, as it was stored."""
-    stream = Stream(info.id, user, attempt=info.attempt)
-    for part in info.answer.parts if info.answer is not None else ():
-        if isinstance(part, Text):
-            stream.add(part.text, None)
-        else:
-            stream.add("", part)
-    stream.stage, stream.model = info.stage, info.model
-    stream.end = _end_of(info)
+    stream = Stream(info.id, user)
+    stream.adopt(info)
     return stream
 
 

@@ -225,7 +225,7 @@ def _sweep(conn: sa.Connection, paths: list[Path]) -> int:
 
 def _note(conn: sa.Connection, user: str, info: BlobInfo, quota: int | None, now: float) -> None:
     told = {"who": user, "of": info.id}
-    used = conn.execute(_USED, told).scalar_one()
+    used = int(conn.execute(_USED, told).scalar_one())  # PostgreSQL's sums are decimals
     if quota is not None and used + info.size > quota:
         raise QuotaExceeded(
             f"You may keep {quota:,} bytes of blobs and have {used:,}: use smaller ones, or wait "

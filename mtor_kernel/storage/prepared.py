@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from mtor_kernel.storage.faults import as_sqlalchemys
 from mtor_kernel.storage.rows import Row
 
 _Convert = Callable[[Any], Any]
@@ -53,7 +54,7 @@ class Prepared:
             rows = plan.rows(cursor) if cursor.description else []
             return cursor.rowcount, rows
         except conn.dialect.loaded_dbapi.Error as error:
-            raise _as_sqlalchemys(error, plan.text, conn.dialect) from error
+            raise as_sqlalchemys(error, plan.text, conn.dialect) from error
         finally:
             cursor.close()
 
@@ -119,13 +120,3 @@ class _Plan:
         self._from_driver = [(at, convert) for at, convert in enumerate(ways) if convert]
         names = [column.key for column in self._columns]
         self._row = cast(Any, namedtuple("Row", names))  # noqa: PYI024
-
-
-def _as_sqlalchemys(error: Any, text: str, dialect: sa.Dialect) -> BaseException:
-    """Return the error that SQLAlchemy makes of a driver's; values are not shown in it."""
-    return cast(
-        BaseException,
-        sa.exc.DBAPIError.instance(
-            text, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
-        ),
-    )

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: a database that stands here needs none.
-HEAD = "m0003"
+HEAD = "m0005"
 
 metadata = MetaData(
     naming_convention={
@@ -40,12 +40,17 @@ metadata = MetaData(
 #: SQLite counts by itself only in a column whose type is exactly INTEGER.
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
-#: One row for each time that a realm opened the store.
+#: One row for each time that a realm opened the store: the process `name` has it until `ended_at`
+#: and has written so many transactions. `beat_at`: its last sign of life, by the database's clock.
 epoch = Table(
     "epoch",
     metadata,
     Column("number", _Number, primary_key=True),
     Column("opened_at", Double, nullable=False),
+    Column("name", String(255), nullable=False, server_default=""),
+    Column("written", BigInteger, nullable=False, server_default="0"),
+    Column("beat_at", Double),
+    Column("ended_at", Double),
 )
 
 person = Table(
@@ -153,6 +158,8 @@ query = Table(
     Column("expires_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
+    #: When somebody who does not own its lane asked for it to be cancelled.
+    Column("stop_at", Double),
     UniqueConstraint("person", "key"),
     CheckConstraint(
         "(stage IN ('queued', 'running') AND ended_at IS NULL)"

@@ -1,4 +1,4 @@
-"""SQLite as MTOR runs it: the files, the lock, the connections and what its errors mean.
+"""SQLite as MTOR runs it: the files, the lock and the connections.
 
 **One connection writes and checkpoints, and nothing else does.** SQLite from 3.7.0 to 3.51.2 can
 corrupt a database in WAL mode when two connections write or checkpoint at the same moment; with a
@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.pool import QueuePool
 
 from mtor_kernel.protocol.codec import encode
-from mtor_kernel.protocol.errors import StorageFull, Unavailable
+from mtor_kernel.protocol.errors import Unavailable
 
 #: ``RETURNING`` came with this version.
 OLDEST = (3, 35, 0)
@@ -44,24 +44,94 @@ _PRAGMAS = (
 )
 
 
-def path_of(url: str) -> Path:
-    """Return the file that a SQLAlchemy URL names.
+class SqliteFile:
+    """A database in a file, which one process has at a time. See :class:`Database`."""
 
-    Raises
-    ------
-    Unavailable
-        It names another database than SQLite, or none that outlives the process.
-    """
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or ":" in parsed.database:
-        shown = parsed.render_as_string(hide_password=True)
-        raise Unavailable(
-            f"The store {shown!r} is not a SQLite file: use sqlite:////absolute/path/realm.db."
+    readers = READERS
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+        self._lock = FileLock(
+            # Not a thread's own: a realm opens in one thread and closes in another.
+            f"{path}.lock",
+            mode=0o600,
+            blocking=False,
+            thread_local=False,
         )
-    return Path(parsed.database).expanduser().absolute()
+        self._holder = Path(f"{path}.holder")
+
+    @classmethod
+    def of(cls, url: sa.URL) -> SqliteFile:
+        """Return the file that a URL names; :class:`Unavailable` where it names none."""
+        if not url.database or ":" in url.database:
+            raise Unavailable(
+                f"The store {url.render_as_string()!r} is not a SQLite file: use "
+                "sqlite:////absolute/path/realm.db."
+            )
+        return cls(Path(url.database).expanduser().absolute())
+
+    def claim(self) -> None:
+        """Take the database until it is released or the process dies, made where it is not there.
+
+        Raises
+        ------
+        Unavailable
+            Another realm has it; says which. Or this Python's SQLite is too old.
+        """
+        if sqlite3.sqlite_version_info < OLDEST:
+            raise Unavailable(
+                f"This Python has SQLite {sqlite3.sqlite_version}; MTOR needs "
+                f"{'.'.join(map(str, OLDEST))} or newer: use a newer Python."
+            )
+        _prepare(self.path)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise Unavailable(
+                f"The database {self.path} is in use by {self._told()}: stop that realm first, or "
+                "name another database."
+            ) from None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(self._holder, flags, 0o600), "wb") as file:
+            since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+            file.write(encode(f"process {os.getpid()} on {socket.gethostname()} since {since}"))
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        self._lock.release()
+
+    def _told(self) -> str:
+        try:
+            return self._holder.read_text().strip('"') or "another process"
+        except OSError:
+            return "another process"
+
+    def writer(self) -> sa.Engine:
+        """Return the engine of the one connection that writes."""
+        engine = _engine(self.path, 1, ("journal_mode = WAL", *_PRAGMAS))
+        # IMMEDIATE: to begin as a reader and turn writer later can fail half-way.
+        sa.event.listen(engine, "begin", _saying("BEGIN IMMEDIATE"))
+        # In words: of a transaction that is not there any more, the driver's own commit says
+        # nothing.
+        sa.event.listen(engine, "commit", _saying("COMMIT"))
+        return engine
+
+    def reader(self) -> sa.Engine:
+        """Return the engine of the connections that only read, each from one snapshot."""
+        engine = _engine(self.path, READERS, (*_PRAGMAS, "query_only = ON"))
+        sa.event.listen(engine, "begin", _saying("BEGIN"))
+        return engine
+
+    def opened(self, epoch: int) -> None:
+        """Nothing: no two processes write to one file."""
+
+    def number(self, conn: sa.Connection) -> int:
+        """Return 0: SQLite's commit has always happened or not, since it is this process's own."""
+        return 0
 
 
-def prepare(path: Path) -> None:
+def _prepare(path: Path) -> None:
     """Make the folder (0700) and the empty file (0600) of a database where there are none.
 
     SQLite gives its log and its shared memory the file's mode.
@@ -69,55 +139,6 @@ def prepare(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
-
-
-def claim(path: Path) -> FileLock:
-    """Take the database for this process until the lock is released or the process dies.
-
-    Raises
-    ------
-    Unavailable
-        Another realm has it; says which.
-    """
-    # Not a thread's own: a realm opens in one thread and closes in another.
-    lock = FileLock(f"{path}.lock", mode=0o600, blocking=False, thread_local=False)
-    holder = Path(f"{path}.holder")
-    try:
-        lock.acquire()
-    except Timeout:
-        raise Unavailable(
-            f"The database {path} is in use by {_told(holder)}: stop that realm first, or name "
-            "another database."
-        ) from None
-    descriptor = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-        file.write(encode(f"process {os.getpid()} on {socket.gethostname()} since {since}"))
-    return lock
-
-
-def _told(holder: Path) -> str:
-    try:
-        return holder.read_text().strip('"') or "another process"
-    except OSError:
-        return "another process"
-
-
-def writer_engine(path: Path) -> sa.Engine:
-    """Return the engine of the one connection that writes."""
-    engine = _engine(path, 1, ("journal_mode = WAL", *_PRAGMAS))
-    # IMMEDIATE: to begin as a reader and turn writer later can fail half-way.
-    sa.event.listen(engine, "begin", _saying("BEGIN IMMEDIATE"))
-    # In words: of a transaction that is not there any more, the driver's own commit says nothing.
-    sa.event.listen(engine, "commit", _saying("COMMIT"))
-    return engine
-
-
-def reader_engine(path: Path) -> sa.Engine:
-    """Return the engine of the connections that only read, each from one snapshot."""
-    engine = _engine(path, READERS, (*_PRAGMAS, "query_only = ON"))
-    sa.event.listen(engine, "begin", _saying("BEGIN"))
-    return engine
 
 
 def _engine(path: Path, size: int, pragmas: tuple[str, ...]) -> sa.Engine:
@@ -146,37 +167,3 @@ def _saying(statement: str) -> Callable[[sa.Connection], None]:
         conn.exec_driver_sql(statement)
 
     return say
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Tell whether SQLite failed because there is no space left."""
-    original = getattr(error, "orig", error)
-    # No space for the shared memory of the log is reported as a failed read or write of it, and a
-    # quota of the file system that is used up as a failed write.
-    full = (
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-        sqlite3.SQLITE_IOERR_WRITE,
-        sqlite3.SQLITE_IOERR_FSYNC,
-    )
-    return getattr(original, "sqlite_errorcode", None) in full
-
-
-def explain(error: BaseException) -> BaseException:
-    """Return what the works of a failed transaction are told of `error`."""
-    told = error
-    if is_disk_full(error):
-        told = StorageFull(
-            "The realm's disk is full: nothing was written and nothing charged. Try again "
-            "later, or ask the sysop to make space."
-        )
-    elif isinstance(error, sa.exc.SQLAlchemyError):
-        told = Unavailable(
-            "The realm's store could not write or read: nothing was charged. Try again, and tell "
-            "the sysop if it goes on."
-        )
-    elif not isinstance(error, Exception):
-        told = RuntimeError(f"the transaction ended with {error!r}")
-    if told is not error:
-        told.__cause__ = error
-    return told

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import os
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,17 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import sqlalchemy as sa
-from filelock import FileLock
 
 from mtor_kernel.protocol.errors import Unavailable
-from mtor_kernel.storage import migrations, schema, sqlite
-from mtor_kernel.storage.writer import Statistics, Writer, closing
+from mtor_kernel.storage import faults, migrations, schema
+from mtor_kernel.storage.database import Database, Owned, database_of
+from mtor_kernel.storage.writer import (
+    AGAIN_SECONDS,
+    PATIENCE_SECONDS,
+    Statistics,
+    Writer,
+    closing,
+)
 
 T = TypeVar("T")
 
@@ -26,18 +33,21 @@ class Store:
     * What :meth:`write` has returned survives a crash and a power cut.
     * A work that raises, and a transaction that fails, leave nothing behind.
     * One process has the database at a time; each opening has a greater :attr:`epoch`.
+    * A connection that is lost is made anew. Whether a commit has happened whose answer was lost is
+      looked up, and its works are carried out again only where it has not.
     * A read sees one consistent state, and everything that was written before it began.
     """
 
-    def __init__(self, path: Path, blob_dir: Path, engine: sa.Engine, lock: FileLock) -> None:
-        self.path = path
+    def __init__(self, database: Database, blob_dir: Path, engine: sa.Engine) -> None:
+        self.database = database
         self.blob_dir = blob_dir
         #: Counts the openings of this database, from 1.
-        self.epoch = _begin_epoch(engine, path)
-        self._lock = lock
-        self._writer = Writer(engine)
-        self._reading = sqlite.reader_engine(path)
-        self._readers = ThreadPoolExecutor(sqlite.READERS, thread_name_prefix="mtor-reader")
+        self.epoch = _begin_epoch(engine, database)
+        database.opened(self.epoch)
+        self._closed = False
+        self._writer = Writer(engine, database.number)
+        self._reading = database.reader()
+        self._readers = ThreadPoolExecutor(database.readers, thread_name_prefix="mtor-reader")
 
     @classmethod
     def open(cls, url: str, blob_dir: Path) -> Store:
@@ -48,21 +58,15 @@ class Store:
         Unavailable
             Another process has it, a newer MTOR wrote it, or it is no database of ours.
         """
-        if sqlite3.sqlite_version_info < sqlite.OLDEST:
-            raise Unavailable(
-                f"This Python has SQLite {sqlite3.sqlite_version}; MTOR needs "
-                f"{'.'.join(map(str, sqlite.OLDEST))} or newer: use a newer Python."
-            )
-        path = sqlite.path_of(url)
-        sqlite.prepare(path)
+        database = database_of(url)
         blob_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = sqlite.claim(path)
-        engine = sqlite.writer_engine(path)
+        database.claim()
+        engine = database.writer()
         try:
-            return cls(path, blob_dir, engine, lock)
+            return cls(database, blob_dir, engine)
         except BaseException:
             engine.dispose()
-            lock.release()
+            database.release()
             raise
 
     async def write(self, work: Callable[[sa.Connection], T], *, once: bool = False) -> T:
@@ -103,11 +107,15 @@ class Store:
 
     def read_sync(self, work: Callable[[sa.Connection], T]) -> T:
         """Do what :meth:`read` does, in the calling thread."""
-        try:
-            with self._reading.connect() as conn, conn.begin():
-                return work(conn)
-        except sa.exc.SQLAlchemyError as error:
-            raise sqlite.explain(error) from error
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self._reading.connect() as conn, conn.begin():
+                    return work(conn)
+            except sa.exc.SQLAlchemyError as error:
+                if not faults.is_passing(error) or time.monotonic() > until or self._closed:
+                    raise faults.explain(error) from error
+            time.sleep(AGAIN_SECONDS)
 
     @property
     def statistics(self) -> Statistics:
@@ -120,24 +128,37 @@ class Store:
         return self._writer.waiting
 
     def close(self) -> None:
-        """Finish the works that were given, then let go of the files. Again: nothing."""
+        """Finish the works that were given, then let go of the database. Again: nothing."""
+        self._closed = True
         self._readers.shutdown()
         self._reading.dispose()
         # Last, so that SQLite folds its log into the database as this connection closes.
         self._writer.close()
-        self._lock.release()
+        self.database.release()
 
 
-def _begin_epoch(engine: sa.Engine, path: Path) -> int:
-    began = sa.insert(schema.epoch).values(opened_at=time.time()).returning(schema.epoch.c.number)
+def _begin_epoch(engine: sa.Engine, database: Database) -> int:
+    """Bring the schema up to date and begin an epoch, in one transaction: the older ones end."""
+    now = time.time()
+    began = (
+        sa.insert(schema.epoch)
+        .values(opened_at=now, name=_whoami(), written=0)
+        .returning(schema.epoch.c.number)
+    )
+    ended = sa.update(schema.epoch).where(schema.epoch.c.ended_at.is_(None)).values(ended_at=now)
     try:
         with engine.begin() as conn:
             migrations.upgrade(conn)
+            conn.execute(ended)
             return int(conn.execute(began).scalar_one())
-    except sa.exc.DatabaseError as error:
-        if sqlite.is_disk_full(error):
-            raise sqlite.explain(error) from error
+    except (sa.exc.SQLAlchemyError, Owned) as error:
+        if faults.is_disk_full(error) or isinstance(error, Owned):
+            raise faults.explain(error) from error
         raise Unavailable(
-            f"The database {path} cannot be used ({error.orig}): bring back a copy of it, or name "
-            "another database."
+            f"The database {database.name} cannot be used ({getattr(error, 'orig', error)}): bring "
+            "back a copy of it, or name another database."
         ) from error
+
+
+def _whoami() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"[:255]

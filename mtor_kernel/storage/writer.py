@@ -27,7 +27,8 @@ import msgspec
 import sqlalchemy as sa
 
 from mtor_kernel.protocol.errors import RealmStopping
-from mtor_kernel.storage import sqlite
+from mtor_kernel.storage import faults
+from mtor_kernel.storage.database import Ended
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ log = logging.getLogger(__name__)
 #: first of them is not kept waiting by the last.
 MOST_WORKS = 256
 MOST_SECONDS = 0.01
+#: How long works are carried out again, and reads done again, when their connection is lost, and
+#: the pause between two tries.
+PATIENCE_SECONDS = 10.0
+AGAIN_SECONDS = 0.2
 
 Work = Callable[[sa.Connection], Any]
 
@@ -49,6 +54,8 @@ class Statistics(msgspec.Struct):
     refused: int = 0
     #: Transactions that failed as a whole: a full disk, a broken one.
     failures: int = 0
+    #: Connections to the database that were lost and made anew.
+    losses: int = 0
 
 
 class _Job:
@@ -90,11 +97,22 @@ class Writer:
     * A work may be carried out twice, where another one raised, unless it is to be done once.
     * When the transaction itself fails, none of its works has happened, and each is told so; the
       next transaction is tried afresh.
+    * When the connection is lost, the works are carried out again on a new one for a while. Where
+      it was lost in the middle of a commit, it is looked up first whether that has happened; until
+      that is known, nobody is told anything.
+
+    Parameters
+    ----------
+    number
+        Returns the number of a transaction under way: greater by one than the last committed one's.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(
+        self, engine: sa.Engine, number: Callable[[sa.Connection], int] = lambda conn: 0
+    ) -> None:
         self.statistics = Statistics()
         self._engine = engine
+        self._number = number
         self._connection: sa.Connection | None = None
         #: ``None`` is the order to end; nothing comes after it.
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -146,16 +164,14 @@ class Writer:
                 break
             self._group(job)
         if self._connection is not None:
-            self._connection.close()
+            with suppress(Exception):  # the database may be away
+                self._connection.close()
 
     def _group(self, first: _Job) -> None:
         """Carry out `first`, and what else comes meanwhile, as one commit."""
         taken: list[_Job] = []
         try:
-            try:
-                self._transact(_noted(self._coming(first), taken), guarded=self._wary)
-            except _Raised:
-                self._transact(taken, guarded=True)
+            self._carry_out(_noted(self._coming(first), taken), taken)
         except BaseException as error:  # noqa: BLE001 - the thread outlives whatever happens
             self._failed(taken or [first], error)
         else:
@@ -166,13 +182,100 @@ class Writer:
             self.statistics.works += len(taken) - refused
         _tell(taken or [first])
 
+    def _carry_out(self, coming: Iterator[_Job], taken: list[_Job]) -> None:
+        """Bring a transaction to its commit, again where the connection is lost meanwhile."""
+        jobs: Iterable[_Job] = coming
+        guarded = self._wary
+        until = 0.0
+        while True:
+            try:
+                self._transact(jobs, guarded=guarded)
+            except _Raised:
+                jobs, guarded = taken, True
+                continue
+            except _Unsure as unsure:
+                if self._was_committed(unsure.number):
+                    return
+                lost: BaseException = unsure.__cause__ or unsure
+            except BaseException as error:
+                if not faults.is_passing(error):
+                    raise
+                lost = error
+            else:
+                return
+            until = until or time.monotonic() + PATIENCE_SECONDS
+            if time.monotonic() > until or self._closed or any(job.once for job in taken):
+                raise lost
+            self._reconnect(lost)
+            jobs = taken or coming
+
     def _transact(self, jobs: Iterable[_Job], *, guarded: bool) -> None:
         if self._connection is None:
             self._connection = self._engine.connect()
-        with self._connection.begin():
-            for job in jobs:
-                guarded = guarded or job.once
-                (_guarded if guarded else _hopefully)(job, self._connection)
+        number, committing = 0, False
+        try:
+            with self._connection.begin():
+                number = self._number(self._connection)
+                for job in jobs:
+                    job.result = job.error = None
+                    guarded = guarded or job.once
+                    (_guarded if guarded else _hopefully)(job, self._connection)
+                committing = True
+        except Exception as error:
+            if committing and faults.is_passing(error):
+                raise _Unsure(number) from error
+            raise
+
+    def _was_committed(self, number: int) -> bool:
+        """Find out whether the transaction of this number has happened, however long it takes.
+
+        The next transaction tells: it comes after that one, and counts on from it.
+        """
+        while True:
+            try:
+                self._reconnect(None)
+                self._connection = self._engine.connect()
+                with self._connection.begin() as transaction:
+                    found = self._number(self._connection)
+                    transaction.rollback()
+            except Ended as ended:
+                self._forget()
+                return ended.number > number
+            except Exception as error:
+                if self._closed:
+                    raise RealmStopping(
+                        "The realm closes, and whether this was written down cannot be looked up: "
+                        "ask for it when the realm is back."
+                    ) from error
+                if not faults.is_passing(error):
+                    raise
+                log.warning("not known yet whether a commit has happened: %s", error)
+                self._refuse_waiting(error)
+            else:
+                return found > number
+
+    def _reconnect(self, lost: BaseException | None) -> None:
+        """Let go of the connection, and pause before a new one is made."""
+        self._forget()
+        self.statistics.losses += 1
+        if lost is not None:
+            log.warning("the connection to the database was lost: %s", lost)
+        time.sleep(AGAIN_SECONDS)
+
+    def _refuse_waiting(self, error: BaseException) -> None:
+        """Tell the works that nothing was begun of that there is no database just now."""
+        refused: list[_Job] = []
+        while not self._ending:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                self._ending = True
+                break
+            job.error = faults.explain(error)
+            refused.append(job)
+        _tell(refused)
 
     def _coming(self, first: _Job) -> Iterator[_Job]:
         until = time.monotonic() + MOST_SECONDS
@@ -193,15 +296,19 @@ class Writer:
         self.statistics.failures += 1
         log.error("a transaction of %d works failed and was undone: %s", len(taken), error)
         for job in taken:
-            job.result, job.error = None, sqlite.explain(error)
+            job.result, job.error = None, faults.explain(error)
         conn = self._connection
-        if conn is not None and (conn.in_transaction() or not sqlite.is_disk_full(error)):
-            # Whatever state it is in, a new one is in none.
+        if conn is not None and (conn.in_transaction() or not faults.is_disk_full(error)):
+            self._forget()
+
+    def _forget(self) -> None:
+        """Have a new connection made next time: whatever state it is in, a new one is in none."""
+        conn, self._connection = self._connection, None
+        if conn is not None:
             with suppress(Exception):
                 conn.invalidate()
             with suppress(Exception):
                 conn.close()
-            self._connection = None
 
 
 def closing() -> RealmStopping:
@@ -211,6 +318,14 @@ def closing() -> RealmStopping:
 
 class _Raised(Exception):
     """A work raised, and what is to be undone is the whole transaction."""
+
+
+class _Unsure(Exception):
+    """The connection was lost while the transaction of this number was being committed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"whether transaction {number} was committed is not known yet")
+        self.number = number
 
 
 def _noted(coming: Iterator[_Job], taken: list[_Job]) -> Iterator[_Job]:
@@ -225,22 +340,22 @@ def _hopefully(job: _Job, conn: sa.Connection) -> None:
     try:
         job.result = job.work(conn)
     except BaseException as error:
-        if sqlite.is_disk_full(error):
+        if faults.is_disk_full(error) or faults.is_passing(error):
             raise
         raise _Raised from error
 
 
 def _guarded(job: _Job, conn: sa.Connection) -> None:
     """Carry a work out so that it can be undone alone."""
-    conn.exec_driver_sql("SAVEPOINT work")
+    conn.exec_driver_sql("SAVEPOINT one")
     try:
         job.result = job.work(conn)
     except BaseException as error:
-        if sqlite.is_disk_full(error):
-            raise  # SQLite may have undone the whole transaction already
-        conn.exec_driver_sql("ROLLBACK TO work")
+        if faults.is_disk_full(error) or faults.is_passing(error):
+            raise  # the database may have undone the whole transaction already
+        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT one")
         job.error = _deliverable(error)
-    conn.exec_driver_sql("RELEASE work")
+    conn.exec_driver_sql("RELEASE SAVEPOINT one")
 
 
 def _deliverable(error: BaseException) -> BaseException:

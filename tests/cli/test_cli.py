@@ -15,6 +15,7 @@ import pytest
 from mtor_kernel.cli import COMMANDS
 from mtor_kernel.storage import Store, audit
 from tests.faults.processes import RealmProcess, realm_process
+from tests.postgres import Server
 
 pytestmark = pytest.mark.slow
 
@@ -146,6 +147,34 @@ def test_the_doctor_names_the_first_row_that_was_changed(
     assert "BAD" in bad[0]
     assert bad[0].endswith("audit row 2 is not what was written, or the one before it")
     assert "nothing is wrong with the ledger" in done.stdout
+
+
+def test_the_doctor_looks_at_postgresql(postgresql: Server, tmp_path: Path) -> None:
+    url = postgresql.schema()
+    told = ("doctor", "--database", url)
+    tmp_path.chmod(0o700)
+    before = mtor(None, *told, MTOR_DATA=str(tmp_path))
+    assert "no realm has run there yet" in before.stdout, before.stderr
+    Store.open(url, tmp_path / "blobs").close()
+    done = mtor(None, *told, MTOR_DATA=str(tmp_path))
+    assert done.returncode == 1
+    assert "ok    PostgreSQL 1" in done.stdout
+    assert "BAD   fsync off: a power cut may destroy the database" in done.stdout
+    assert "ok    synchronous_commit on" in done.stdout
+    assert "max_connections 60" in done.stdout
+    assert "nothing is wrong with the ledger" in done.stdout
+    assert postgresql.password not in done.stdout + done.stderr
+    postgresql.drop(url)
+
+
+@pytest.mark.parametrize("words", [("realm", "run"), ("doctor",)])
+def test_a_password_on_the_command_line_is_refused_and_not_shown(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = mtor(None, *words, "--database", "postgresql://u:s3cret@h/db", MTOR_DATA=str(tmp_path))
+    assert done.returncode == 1
+    assert "~/.pgpass" in done.stdout + done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
 
 
 def test_a_worker_without_its_certificate_is_told_what_it_needs() -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
 
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.identity import Role
@@ -15,13 +20,21 @@ from mtor_kernel.storage import Store, ledger, people, queries
 #: A day at noon, UTC.
 NOON = 1_750_075_200.0
 NO_RULES = Quotas()
+#: In a folder whose database is on a server: its URL.
+URL_FILE = "database.url"
 
 _numbers = itertools.count(1)
 
 
+def url_of(folder: Path) -> str:
+    """The database of a folder: a file in it, or what a file in it names."""
+    named = folder / URL_FILE
+    return named.read_text() if named.exists() else f"sqlite:///{folder}/db/realm.db"
+
+
 def opened(folder: Path) -> Store:
     """The store of a folder."""
-    return Store.open(f"sqlite:///{folder}/db/realm.db", folder / "blobs")
+    return Store.open(url_of(folder), folder / "blobs")
 
 
 def admit_all(standing: Standing, quotas: Quotas, hold_micro: int, tokens: int, now: float) -> None:
@@ -101,3 +114,39 @@ def balance(store: Store, name: str) -> ledger.Balance:
 def problems(store: Store) -> list[str]:
     """What is wrong with the books."""
     return store.read_sync(ledger.check)
+
+
+@contextmanager
+def behind(folder: Path) -> Iterator[Callable[[str], int]]:
+    """Change the database of a folder as an intruder would, with all guards of its own off.
+
+    What it gives carries out a statement and returns how many rows that has changed.
+    """
+    engine = _strangers(folder)
+    with engine.connect() as conn:
+        if conn.dialect.name == "sqlite":
+            conn.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+            for table in ("transfer", "audit", "seal"):
+                for verb in ("update", "delete"):
+                    conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {table}_no_{verb}")
+        else:
+            conn.exec_driver_sql("SET session_replication_role = replica")
+            for table in ("account", "transfer", "query"):
+                for check in sa.inspect(conn).get_check_constraints(table):
+                    conn.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {check['name']}")
+        yield lambda said: conn.exec_driver_sql(said).rowcount
+    engine.dispose()
+
+
+@contextmanager
+def stranger(folder: Path) -> Iterator[sa.Connection]:
+    """A connection of somebody else's to the database of a folder."""
+    engine = _strangers(folder)
+    with engine.connect() as conn:
+        yield conn
+    engine.dispose()
+
+
+def _strangers(folder: Path) -> sa.Engine:
+    url = url_of(folder).replace("postgresql://", "postgresql+psycopg://")
+    return sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)

@@ -1,12 +1,12 @@
 """The audit trail: what was written stays, and a change shows."""
 
-import sqlite3
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from mtor_kernel.storage import Store, audit
-from tests.storage.helpers import NOON
+from tests.storage.helpers import NOON, behind
 
 
 @pytest.fixture
@@ -56,30 +56,25 @@ def test_the_database_refuses_to_change_the_trail(
         "UPDATE audit SET subject = 'p9' WHERE id = 1",
         "UPDATE audit SET at = at + 1 WHERE id = 5",
         "UPDATE audit SET details = '{}' WHERE id = 2",
-        "UPDATE audit SET hash = hex(randomblob(32)) WHERE id = 4",
+        "UPDATE audit SET hash = '0123456789abcdef' WHERE id = 4",
         "DELETE FROM audit WHERE id = 3",
         "DELETE FROM audit WHERE id = 1",
         "UPDATE audit SET id = 9 WHERE id = 5",
     ],
 )
 def test_a_change_around_the_trigger_shows(
-    store: Store, trail: list[audit.Entry], statement: str
+    store: Store, trail: list[audit.Entry], statement: str, tmp_path: Path
 ) -> None:
-    conn = sqlite3.connect(store.path, isolation_level=None)
-    conn.execute("DROP TRIGGER audit_no_update")
-    conn.execute("DROP TRIGGER audit_no_delete")
-    assert conn.execute(statement).rowcount == 1
-    conn.close()
+    with behind(tmp_path) as change:
+        assert change(statement) == 1
     assert store.read_sync(audit.verify)
 
 
 def test_rows_cut_off_at_the_end_show_against_a_head_that_was_kept(
-    store: Store, trail: list[audit.Entry]
+    store: Store, trail: list[audit.Entry], tmp_path: Path
 ) -> None:
     head = store.read_sync(audit.head)
     assert head == trail[-1].hash
-    conn = sqlite3.connect(store.path, isolation_level=None)
-    conn.execute("DROP TRIGGER audit_no_delete")
-    conn.execute("DELETE FROM audit WHERE id = 5")
-    conn.close()
+    with behind(tmp_path) as change:
+        change("DELETE FROM audit WHERE id = 5")
     assert store.read_sync(audit.head) != head

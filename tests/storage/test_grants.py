@@ -1,13 +1,13 @@
 """Monthly credits: once a month a person, however often and by however many they are asked for."""
 
-import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from mtor_kernel.storage import Store, grants, ledger
-from tests.storage.helpers import NOON, balance, person
+from tests.storage.helpers import NOON, balance, person, stranger
 
 JULY = datetime(2025, 7, 1, tzinfo=UTC).timestamp()
 
@@ -56,13 +56,10 @@ def test_nothing_is_marked_as_given_where_the_grant_fails(store: Store) -> None:
     assert give(store)
 
 
-def test_another_process_that_was_first_has_given_it(store: Store) -> None:
+def test_another_process_that_was_first_has_given_it(store: Store, tmp_path: Path) -> None:
     """Two connections, as two processes have them: the second finds the first one's mark."""
     person(store, "ann")
-    other = sqlite3.connect(store.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    other.execute("INSERT INTO monthly_grant VALUES ('ann', '2025-06', 500, 0.0)")
-    other.execute("COMMIT")
-    other.close()
+    with stranger(tmp_path) as other:
+        other.exec_driver_sql("INSERT INTO monthly_grant VALUES ('ann', '2025-06', 500, 0.0)")
     assert not give(store)
     assert store.read_sync(ledger.check) == []

@@ -1,12 +1,12 @@
 """Seals: a change of the ledger around its triggers shows, wherever it was made."""
 
-import sqlite3
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from mtor_kernel.storage import Store, ledger, seals
-from tests.storage.helpers import NOON, opened, person, problems
+from tests.storage.helpers import NOON, behind, opened, person, problems
 
 
 def grant(store: Store, times: int) -> None:
@@ -64,31 +64,25 @@ def test_many_transfers_get_several_seals(store: Store) -> None:
         "DELETE FROM transfer WHERE id = 10",
         "DELETE FROM transfer WHERE id = 1",
         "DELETE FROM seal WHERE id = 1",
-        "UPDATE seal SET hash = hex(randomblob(32)) WHERE id = 1",
+        "UPDATE seal SET hash = '0123456789abcdef' WHERE id = 1",
         "UPDATE seal SET upto = 4 WHERE id = 1",
     ],
 )
-def test_a_change_around_the_triggers_shows(tmp_path: object, statement: str) -> None:
-    store = opened(tmp_path)  # type: ignore[arg-type]
+def test_a_change_around_the_triggers_shows(tmp_path: Path, statement: str) -> None:
+    store = opened(tmp_path)
     person(store, "ann")
     for _ in range(2):
         grant(store, 5)
         set_seal(store)
-    conn = sqlite3.connect(store.path, isolation_level=None)
-    for table in ("transfer", "seal"):
-        conn.execute(f"DROP TRIGGER {table}_no_update")
-        conn.execute(f"DROP TRIGGER {table}_no_delete")
-    assert conn.execute(statement).rowcount == 1
-    conn.close()
+    with behind(tmp_path) as change:
+        assert change(statement) == 1
     assert verify(store)
     store.close()
 
 
-def test_the_first_broken_stretch_is_named(sealed: Store) -> None:
-    conn = sqlite3.connect(sealed.path, isolation_level=None)
-    conn.execute("DROP TRIGGER transfer_no_update")
-    conn.execute("UPDATE transfer SET reason = 'for Eve' WHERE id = 7")
-    conn.close()
+def test_the_first_broken_stretch_is_named(sealed: Store, tmp_path: Path) -> None:
+    with behind(tmp_path) as change:
+        change("UPDATE transfer SET reason = 'for Eve' WHERE id = 7")
     assert verify(sealed) == [
         "transfers 6 to 10 are not those that were sealed, or the seal before theirs is not"
     ]

@@ -37,7 +37,18 @@ from mtor_kernel.protocol.query import Answer, Text
 from mtor_kernel.protocol.quota import Quotas
 from mtor_kernel.storage import Store, ledger, queries
 from mtor_kernel.storage.schema import query, transfer
-from tests.storage.helpers import NOON, accept, admit_all, new_query, opened, person, problems
+from tests.postgres import Server
+from tests.storage.helpers import (
+    NOON,
+    URL_FILE,
+    accept,
+    admit_all,
+    new_query,
+    opened,
+    person,
+    problems,
+)
+from tests.storage.schemas import Schemas
 
 PEOPLE = ("ann", "bob")
 #: Drawn from freely: which one of what there is.
@@ -94,13 +105,21 @@ class Books(RuleBasedStateMachine):
     @initialize(funds=st.lists(st.integers(0, 500), min_size=2, max_size=2))
     def begin(self, funds: list[int]) -> None:
         self.folder = new_folder()
-        shutil.copytree(empty_database() / "db", self.folder / "db")
+        self.prepare()
         self.store = opened(self.folder)
         self.posted = dict(zip(PEOPLE, funds, strict=True))
         self.house = 0
         self.known: dict[str, Known] = {}
         for name, amount in self.posted.items():
             person(self.store, name, amount)
+
+    def prepare(self) -> None:
+        """Have an empty database that is up to date."""
+        shutil.copytree(empty_database() / "db", self.folder / "db")
+
+    def keep(self, to: Path) -> None:
+        """Keep in a folder what a process that died now would leave."""
+        copy_files(self.folder, to)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -266,7 +285,7 @@ class Books(RuleBasedStateMachine):
             queries.cancel(db, one.new.id, NOON, charge=Charge(one.new.hold_micro))
             ledger.grant(db, ledger.account_of(one.new.user), 99, "", NOON)
             if not any(left.iterdir()):  # it comes here twice unless it is to be done once
-                copy_files(self.folder, left)
+                self.keep(left)
             raise Unwanted
 
         with pytest.raises(Unwanted):
@@ -279,7 +298,7 @@ class Books(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         left = new_folder()
-        copy_files(self.folder, left)
+        self.keep(left)
         self.restart_in(left)
 
     def restart_in(self, folder: Path) -> None:
@@ -347,8 +366,47 @@ def copy_files(folder: Path, to: Path) -> None:
             shutil.copy(folder / "db" / name, to / "db" / name)
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = QUICK
+class BooksOnPostgreSQL(Books):
+    """The same on a server, where a process that dies leaves nothing but a lost connection."""
+
+    server: Server
+    schemas: Schemas
+
+    def prepare(self) -> None:
+        (self.folder / URL_FILE).write_text(self.schemas.take())
+
+    def keep(self, to: Path) -> None:
+        if not (to / URL_FILE).exists():
+            shutil.copy(self.folder / URL_FILE, to / URL_FILE)
+
+    def restart_in(self, folder: Path) -> None:
+        with self.server.connect("postgres") as conn:
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'mtor'"
+            )
+        super().restart_in(folder)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "store"):
+            self.schemas.give_back()
+
+
+@pytest.fixture
+def kind() -> str:
+    """These bring a database of their own."""
+    return "sqlite"
+
+
+def test_the_books_hold() -> None:
+    run_state_machine_as_test(Books, settings=QUICK)
+
+
+@pytest.mark.timeout(300)
+def test_the_books_hold_on_postgresql_too(postgresql: Server, schemas: Schemas) -> None:
+    machine = type("Machine", (BooksOnPostgreSQL,), {"server": postgresql, "schemas": schemas})
+    run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=8))
 
 
 @pytest.mark.slow

@@ -5,12 +5,11 @@ import gc
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from mtor_kernel.protocol.errors import StorageFull, Unavailable
+from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.storage import Store, audit, people
 from mtor_kernel.storage.schema import person
 from tests.storage.helpers import NOON, opened
@@ -44,12 +43,13 @@ class Gate:
 
 
 @pytest.mark.asyncio
-async def test_many_works_share_a_commit(store: Store) -> None:
+async def test_many_works_share_a_commit(store: Store, kind: str) -> None:
     before = store.statistics.commits
     people_met = await asyncio.gather(*(store.write(meet(f"p{n}")) for n in range(200)))
     assert [someone.name for someone in people_met] == [f"p{n}" for n in range(200)]
     assert store.statistics.works >= 200
-    assert store.statistics.commits - before < 60
+    # A commit takes works in for a while only, and each costs PostgreSQL some round trips.
+    assert store.statistics.commits - before < {"sqlite": 60, "postgresql": 200}[kind]
     assert len(names(store)) == 200
 
 
@@ -189,54 +189,6 @@ async def test_closing_finishes_what_was_given(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert len(names(again)) == 300
     again.close()
-
-
-def fill(conn: sa.Connection) -> None:
-    """Write more than a full disk takes."""
-    for _ in range(64):
-        audit.record(conn, "root", "notice", "", "x" * 65_536, {}, NOON)
-
-
-def limit_pages(spare: int) -> Callable[[sa.Connection], Any]:
-    """Let the file grow by so many pages and no more: SQLite then says that the disk is full."""
-
-    def work(db: sa.Connection) -> None:
-        pages = db.exec_driver_sql("PRAGMA page_count").scalar_one()
-        db.exec_driver_sql(f"PRAGMA max_page_count = {pages + spare}")
-
-    return work
-
-
-@pytest.mark.asyncio
-async def test_a_full_disk_undoes_the_whole_commit_and_says_so_to_each(store: Store) -> None:
-    await store.write(meet("before"))
-    await store.write(limit_pages(2))
-    gate = Gate()
-    busy = await gate.close(store)
-    given = [store.write(work) for work in (meet("ann"), fill, meet("bob"))]
-    together = asyncio.gather(busy, *given, return_exceptions=True)
-    await asyncio.sleep(0)
-    gate.open()
-    told = await together
-    assert isinstance(told[2], StorageFull)
-    # What was done in the same commit went with it, and was told so. How many works a commit takes
-    # is a matter of time.
-    for name, outcome in (("ann", told[1]), ("bob", told[3])):
-        assert isinstance(outcome, StorageFull) == (name not in names(store))
-    assert store.statistics.failures == 1
-
-
-@pytest.mark.asyncio
-async def test_the_realm_goes_on_when_there_is_space_again(store: Store) -> None:
-    await store.write(limit_pages(2))
-    for _ in range(5):
-        with pytest.raises(StorageFull, match="disk is full"):
-            await store.write(fill)
-    assert await store.read(people.all) == []
-    await store.write(limit_pages(100_000))
-    await store.write(fill)
-    assert await store.read(audit.verify) == []
-    assert len(await store.read(lambda db: audit.entries(db, limit=100))) == 64
 
 
 @pytest.mark.asyncio

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from mtor_kernel.storage.migrations.guards import append_only
+
 revision = "m0001"
 down_revision = None
 branch_labels = None
@@ -19,7 +21,7 @@ def upgrade() -> None:
     _blobs()
     _audit()
     for table in ("transfer", "audit"):
-        _append_only(table)
+        append_only(table)
 
 
 def _people() -> None:
@@ -205,12 +207,3 @@ def _partial(
 ) -> None:
     only = sa.text(where)
     op.create_index(name, table, columns, unique=unique, sqlite_where=only, postgresql_where=only)
-
-
-def _append_only(table: str) -> None:
-    """Have the database refuse to change or remove a row of `table`."""
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f'CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON "{table}"'
-            f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from mtor_kernel.storage.migrations.guards import append_only
+
 revision = "m0003"
 down_revision = "m0001"
 branch_labels = None
@@ -39,7 +41,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("id", name="seal_pk"),
     )
-    _append_only("seal")
+    append_only("seal")
 
 
 def _rules() -> None:
@@ -56,12 +58,3 @@ def _rules() -> None:
         " SELECT 'person', subject, rules FROM quota_override"
     )
     op.drop_table("quota_override")
-
-
-def _append_only(table: str) -> None:
-    """Have the database refuse to change or remove a row of `table`."""
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f'CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON "{table}"'
-            f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
