@@ -30,6 +30,7 @@ NAMES = (
     "sight",
     "sound",
     "pictures",
+    "panel",
 )
 
 

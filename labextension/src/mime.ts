@@ -1,9 +1,10 @@
 // Renders `application/vnd.mtor.answer+json`: an answer with what it took, without the realm.
-import { MimeModel, type IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Panel, Widget } from '@lumino/widgets';
 import { credits, span } from './common/figures';
 import { answerRegistry } from './common/markdown';
+import { answerRenderer, renderAnswer } from './common/renderer';
 
 export const MIME = 'application/vnd.mtor.answer+json';
 
@@ -20,7 +21,7 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
   constructor(lab: IRenderMimeRegistry) {
     super();
     this.addClass('jp-mtor-kept');
-    this._renderer = answerRegistry(lab).createRenderer('text/markdown');
+    this._renderer = answerRenderer(answerRegistry(lab));
     this._line.addClass('jp-mtor-quiet');
     this.addWidget(this._renderer);
     this.addWidget(this._line);
@@ -30,7 +31,7 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const kept = (model.data[MIME] ?? {}) as IKeptAnswer;
     const text = typeof kept.text === 'string' ? kept.text : '';
-    await this._renderer.renderModel(new MimeModel({ data: { 'text/markdown': text } }));
+    await renderAnswer(this._renderer, text);
     this._line.node.textContent = lineOf(kept);
   }
 

@@ -1,7 +1,5 @@
 """A browser, and a lab for it. Asynchronous, since pytest-jupyter has a loop of its own."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,20 +7,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.browser.chromium import ARGUMENTS, CHROMIUM
 from tests.browser.labserver import BUILT, serve_lab
 from tests.browser.media import show, speak
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-#: Everything stays on loopback. Only a container's root needs to go without the sandbox.
-ARGUMENTS = (
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
-    "--autoplay-policy=no-user-gesture-required",
-    *(["--no-sandbox"] if os.geteuid() == 0 else []),
-)
 #: A real model answers, on a machine that may have much to do.
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)

@@ -26,10 +26,10 @@ APPLICATIONS = {
 
 
 @contextlib.contextmanager
-def serve_lab(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
+def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -> Iterator[str]:
     """Run a lab whose every directory lies in `folder`; gives the address, with its token.
 
-    Its notebooks lie in ``folder / "work"``.
+    Its notebooks lie in ``folder / "work"``; `variables` are more of its environment.
     """
     extensions = folder / "share" / "jupyter" / "labextensions"
     extensions.mkdir(parents=True)
@@ -39,7 +39,8 @@ def serve_lab(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
     path, options = APPLICATIONS[application]
     _set_up_quietly(folder / "settings")
     port, token = _free_port(), secrets.token_hex(16)
-    environment = os.environ | {
+    environment = os.environ | variables
+    environment |= {
         "JUPYTER_PATH": os.fspath(folder / "share" / "jupyter"),
         "JUPYTER_RUNTIME_DIR": os.fspath(folder / "runtime"),
         "JUPYTER_CONFIG_DIR": os.fspath(folder / "config"),

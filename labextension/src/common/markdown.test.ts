@@ -53,13 +53,16 @@ const HOSTILE = [
   '```html\n<script>steal()</script>\n```',
   '`<img src=x onerror=steal()>`',
   '# <img src=x onerror=steal()>',
-  '| <img src=x onerror=steal()> |\n|---|\n| <script>steal()</script> |'
+  '| <img src=x onerror=steal()> |\n|---|\n| <script>steal()</script> |',
+  '[x](//elsewhere.example)',
+  '[x](https:elsewhere.example)',
+  '<code class="jp-Dialog jp-mtor-trouble">x</code>'
 ];
 
 test.each(HOSTILE)('nothing comes of %j', async source => {
   const host = await shown(source);
   const all = Array.from(host.querySelectorAll('*'));
-  const allowed = /^(a|p|code|pre|h1|table|thead|tbody|tr|th|td|span)$/i;
+  const allowed = /^(a|p|code|pre|h1|table|thead|tbody|tr|th|td|span|small)$/i;
   expect(all.map(node => node.tagName).filter(name => !allowed.test(name))).toEqual([]);
   for (const node of all) {
     const names = node.getAttributeNames();
@@ -95,4 +98,32 @@ test('ordinary Markdown is shown', async () => {
 test('a picture that is in the answer itself is shown', async () => {
   const host = await shown('![dot](data:image/png;base64,iVBORw0KGgo=)');
   expect(host.querySelector('img')?.getAttribute('alt')).toBe('dot');
+});
+
+test('where a link leads is shown beside it, unless it says so itself', async () => {
+  const host = await shown('[our bank](https://elsewhere.example/x) <https://example.org/>');
+  expect(host.textContent?.trim()).toBe('our bank (elsewhere.example) https://example.org/');
+});
+
+test.each([
+  '$\\href{javascript:steal()}{x}$',
+  '$$a \\style{background:url(https://elsewhere.example)}{x}$$',
+  '\\(\\cssId{jp-main-dock-panel}{x} \\class{jp-Dialog}{y}\\)',
+  '$\\require{html}$',
+  '$\\includegraphics{https://elsewhere.example/x.png}$'
+])('the formula %j reaches nobody', async source => {
+  const host = await shown(source);
+  const commands = source.match(/\\[a-z]\w+/gi);
+  expect(Array.from(host.querySelectorAll('code'), one => one.textContent)).toEqual(commands);
+});
+
+test('TeX in a block of code stands as it is', async () => {
+  const host = await shown('```tex\n\\url{x} \\href{y}{z}\n```');
+  expect(host.querySelectorAll('code')).toHaveLength(1);
+  expect(host.querySelector('code')?.className).toBe('language-tex');
+});
+
+test('what cannot be seen or turns text around is taken out', async () => {
+  const host = await shown('pay \u202e001\u202c now\u200f\u0007');
+  expect(host.textContent?.trim()).toBe('pay 001 now');
 });

@@ -26,6 +26,8 @@ import { Microphone } from '../voice/microphone';
 import { Speaker } from '../voice/speaker';
 
 const KEPT = 'mtor-realm:conversation';
+/** A conversation is kept when nothing has changed in it for so long. */
+const KEEP_MS = 200;
 
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'mtor-realm:panel',
@@ -131,8 +133,12 @@ async function keep(state: IStateDB, conversation: Conversation): Promise<void> 
   if (kept?.turns) {
     conversation.restore(kept);
   }
+  let timer = 0;
   conversation.changed.connect(() => {
-    void state.save(KEPT, JSON.parse(JSON.stringify(conversation.keep())));
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      void state.save(KEPT, JSON.parse(JSON.stringify(conversation.keep())));
+    }, KEEP_MS);
   });
 }
 

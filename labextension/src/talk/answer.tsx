@@ -1,21 +1,20 @@
 // An answer: words as Markdown, pictures and sounds from their blobs, findings as a list.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
-import { MimeModel } from '@jupyterlab/rendermime';
 import { Widget } from '@lumino/widgets';
 import React, { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { Blocks } from './blocks';
+import { answerRenderer, renderAnswer } from '../common/renderer';
 import type { IRealm, Part } from '../tokens';
 
-const MARKDOWN = 'text/markdown';
-
 /** Words, rendered by JupyterLab with our parser and sanitiser, one rendering at a time. */
-export function Markdown(props: { registry: RenderMimeRegistry; text: string }): JSX.Element {
+const Markdown = React.memo(function Markdown(props: { registry: RenderMimeRegistry; text: string }): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const latest = useRef(props.text);
   const render = useRef<() => void>(() => undefined);
   latest.current = props.text;
   // Layout effects are undone while the host is still in the page, which Lumino insists on.
   useLayoutEffect(() => {
-    const renderer = props.registry.createRenderer(MARKDOWN);
+    const renderer = answerRenderer(props.registry);
     let shown: string | null = null;
     let busy = false;
     render.current = () => {
@@ -24,8 +23,7 @@ export function Markdown(props: { registry: RenderMimeRegistry; text: string }):
       }
       busy = true;
       shown = latest.current;
-      const model = new MimeModel({ data: { [MARKDOWN]: shown } });
-      void renderer.renderModel(model).finally(() => {
+      void renderAnswer(renderer, shown).finally(() => {
         busy = false;
         render.current();
       });
@@ -35,6 +33,18 @@ export function Markdown(props: { registry: RenderMimeRegistry; text: string }):
   }, [props.registry]);
   useEffect(() => render.current(), [props.text, props.registry]);
   return <div className="jp-mtor-markdown" ref={host} />;
+});
+
+/** Words that still come: what stands of them is not rendered again with each that is new. */
+function GrowingMarkdown(props: { registry: RenderMimeRegistry; text: string }): JSX.Element {
+  const blocks = useRef(new Blocks());
+  return (
+    <>
+      {blocks.current.take(props.text).map((text, index) => (
+        <Markdown key={index} registry={props.registry} text={text} />
+      ))}
+    </>
+  );
 }
 
 /** The parts of an answer, in their order. */
@@ -42,13 +52,16 @@ export function Answer(props: {
   realm: IRealm;
   registry: RenderMimeRegistry;
   parts: ReadonlyArray<Part>;
+  /** More of it comes. */
+  grows?: boolean;
 }): JSX.Element {
+  const Words = props.grows ? GrowingMarkdown : Markdown;
   return (
     <>
       {props.parts.map((part, index) => {
         switch (part.type) {
           case 'text':
-            return <Markdown key={index} registry={props.registry} text={part.text} />;
+            return <Words key={index} registry={props.registry} text={part.text} />;
           case 'image':
             return <Media key={index} realm={props.realm} blob={part.blob} kind="image" />;
           case 'audio':

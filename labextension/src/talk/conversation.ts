@@ -13,13 +13,24 @@ export interface IAttachment {
   content: string | Blob;
 }
 
+/** What an answer took. */
+export interface ITook {
+  model: string;
+  seconds: number;
+  micro: number;
+}
+
 /** One turn. An answer that is under way grows in `running`. */
 export interface ITurn {
+  /** Counts the turns of this page: what a list knows it by. */
+  number: number;
   role: 'user' | 'assistant';
   parts: ReadonlyArray<Part>;
   /** The query that this answer came from; empty in the user's turns. */
   query: string;
+  /** `null` where it has ended. */
   running: IRunning | null;
+  took: ITook | null;
   /** Why there is no answer, or not all of it; empty where there is. */
   trouble: string;
 }
@@ -27,11 +38,21 @@ export interface ITurn {
 /** What of a conversation outlives the page. */
 export interface IKept {
   model: string;
-  turns: { role: ITurn['role']; parts: Part[]; query: string; trouble: string }[];
+  turns: {
+    role: ITurn['role'];
+    parts: Part[];
+    query: string;
+    trouble: string;
+    took?: ITook | null;
+  }[];
 }
 
 /** The most turns that are sent along with a question, so that a long talk still fits. */
 const MAX_TURNS = 40;
+/** The most turns that a page has: earlier ones are in the history. */
+const MOST = 400;
+/** The most turns that outlive the page. */
+const MOST_KEPT = 100;
 
 export class Conversation implements IDisposable {
   constructor(private readonly _realm: IRealm) {}
@@ -118,7 +139,7 @@ export class Conversation implements IDisposable {
     }
     const query = this._query(parts);
     this._attachments = [];
-    this._turns = [...this._turns, { ...EMPTY, role: 'user', parts }];
+    this._add({ ...EMPTY, role: 'user', parts });
     const running = this._realm.ask(query);
     this._await(running);
     this._asked.emit(running);
@@ -140,11 +161,12 @@ export class Conversation implements IDisposable {
 
   /** Return what is worth keeping. */
   keep(): IKept {
-    const turns = this._turns.map(turn => ({
+    const turns = this._turns.slice(-MOST_KEPT).map(turn => ({
       role: turn.role,
       parts: [...(turn.running?.parts ?? turn.parts)],
       query: turn.running?.id ?? turn.query,
-      trouble: turn.trouble
+      trouble: turn.trouble,
+      took: turn.took
     }));
     return { model: this._model, turns };
   }
@@ -152,7 +174,10 @@ export class Conversation implements IDisposable {
   /** Go on where an earlier page was; an answer that was under way is followed again. */
   restore(kept: IKept): void {
     this._model = kept.model;
-    this._turns = kept.turns.map(turn => ({ ...turn, running: null }));
+    this._turns = [];
+    for (const turn of kept.turns) {
+      this._add({ ...EMPTY, ...turn });
+    }
     const last = kept.turns[kept.turns.length - 1];
     if (last?.query && last.trouble === UNFINISHED) {
       this._turns = this._turns.slice(0, -1);
@@ -167,19 +192,26 @@ export class Conversation implements IDisposable {
   }
 
   private _await(running: IRunning): void {
-    const turn: ITurn = { ...EMPTY, role: 'assistant', running, trouble: UNFINISHED };
-    this._turns = [...this._turns, turn];
+    const turn = this._add({ ...EMPTY, role: 'assistant', running, trouble: UNFINISHED });
     this._changed.emit();
     // Its name is known from its admission on: from then on a reload can find it again.
     running.changed.connect(this._noted, this);
     void running.done.then(() => {
       running.changed.disconnect(this._noted, this);
-      const ended = { ...turn, parts: running.parts, query: running.id, trouble: troubleOf(running, 'Stopped.') };
+      const { parts, id: query } = running;
+      const trouble = troubleOf(running, 'Stopped.');
+      const ended = { ...turn, running: null, parts, query, trouble, took: tookOf(running) };
       this._turns = this._turns.map(one => (one === turn ? ended : one));
       if (!this._isDisposed) {
         this._changed.emit();
       }
     });
+  }
+
+  private _add(turn: Omit<ITurn, 'number'>): ITurn {
+    const added = { ...turn, number: this._count++ };
+    this._turns = [...this._turns.slice(1 - MOST), added];
+    return added;
   }
 
   private _noted(running: IRunning): void {
@@ -204,6 +236,7 @@ export class Conversation implements IDisposable {
   }
 
   private _turns: ITurn[] = [];
+  private _count = 0;
   private _attachments: IAttachment[] = [];
   private _model = 'chat';
   private _prompt = '';
@@ -214,7 +247,13 @@ export class Conversation implements IDisposable {
 }
 
 const UNFINISHED = '…';
-const EMPTY = { parts: [], query: '', running: null, trouble: '' };
+const EMPTY = { parts: [], query: '', running: null, took: null, trouble: '' };
+
+function tookOf({ end }: IRunning): ITook | null {
+  return end?.op === 'settled'
+    ? { model: end.model, seconds: end.seconds ?? 0, micro: end.charge.amount_micro ?? 0 }
+    : null;
+}
 
 /** Return of a turn what a model can be told again: findings and sounds stay behind. */
 function said(turn: ITurn): Part[] {

@@ -35,6 +35,8 @@ export interface ITalkProps {
 
 /** How long nobody may type before the price is asked for. */
 const QUOTE_MS = 400;
+/** So many turns are shown at first, and more with each wish for earlier ones. */
+const SHOWN = 40;
 /** So near to its end, a list of turns follows what is added. */
 const NEAR_PX = 48;
 
@@ -56,6 +58,14 @@ function Turns(props: ITalkProps): JSX.Element {
   const { conversation, trans } = props;
   const list = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
+  const [most, setMost] = useState(SHOWN);
+  const { turns } = conversation;
+  const first = Math.max(0, turns.length - most);
+  useEffect(() => {
+    if (turns.length === 0) {
+      setMost(SHOWN);
+    }
+  }, [turns.length]);
   const onScroll = (): void => {
     const node = list.current!;
     follow.current = node.scrollHeight - node.scrollTop - node.clientHeight < NEAR_PX;
@@ -80,18 +90,32 @@ function Turns(props: ITalkProps): JSX.Element {
       tabIndex={0}
     >
       <div>
-        {conversation.turns.length === 0 && (
+        {first > 0 && (
+          <button
+            type="button"
+            className="jp-mtor-more"
+            onClick={() => {
+              follow.current = false;
+              setMost(most + SHOWN);
+            }}
+          >
+            {trans.__('Show earlier turns')}
+          </button>
+        )}
+        {turns.length === 0 && (
           <p className="jp-mtor-quiet jp-mtor-welcome">
             {trans.__('Ask the realm anything. It is shared: your turn comes in the order of fairness.')}
           </p>
         )}
-        {conversation.turns.map((turn, index) =>
-          turn.running && turn.running.stage !== 'ended' ? (
-            <Growing key={index} {...props} running={turn.running} />
-          ) : (
-            <Said key={index} {...props} turn={turn} />
-          )
-        )}
+        {turns
+          .slice(first)
+          .map(turn =>
+            turn.running ? (
+              <Growing key={turn.number} {...props} running={turn.running} />
+            ) : (
+              <Said key={turn.number} {...props} turn={turn} />
+            )
+          )}
       </div>
     </div>
   );
@@ -102,7 +126,6 @@ const Said = React.memo(function Said(props: ITalkProps & { turn: ITurn }): JSX.
   const { turn, realm, registry, trans, notebook } = props;
   const text = turn.parts.map(part => (part.type === 'text' ? part.text : '')).join('');
   const code = codeOf(text);
-  const end = turn.running?.end;
   return (
     <article className={`jp-mtor-turn jp-mtor-${turn.role}`}>
       <h3 className="jp-mtor-sr">{turn.role === 'user' ? trans.__('You') : trans.__('The realm')}</h3>
@@ -110,10 +133,10 @@ const Said = React.memo(function Said(props: ITalkProps & { turn: ITurn }): JSX.
       {turn.trouble && <p className="jp-mtor-trouble">{turn.trouble}</p>}
       {turn.role === 'assistant' && text && (
         <footer>
-          {end?.op === 'settled' && (
+          {turn.took && (
             <span className="jp-mtor-quiet">
-              {end.model} · {span(end.seconds ?? 0)} · {credits(end.charge.amount_micro ?? 0)}{' '}
-              {trans.__('credits')}
+              {turn.took.model} · {span(turn.took.seconds)} ·{' '}
+              {trans.__('%1 credits', credits(turn.took.micro))}
             </span>
           )}
           <IconButton
@@ -149,7 +172,7 @@ function Growing(props: ITalkProps & { running: IRunning }): JSX.Element {
     <article className="jp-mtor-turn jp-mtor-assistant" aria-busy="true">
       <h3 className="jp-mtor-sr">{trans.__('The realm')}</h3>
       {running.requeued && <p className="jp-mtor-quiet">{running.requeued}</p>}
-      <Answer realm={realm} registry={registry} parts={running.parts} />
+      <Answer realm={realm} registry={registry} parts={running.parts} grows />
       {running.parts.length === 0 && <p className="jp-mtor-quiet">{stageOf(running, trans)}</p>}
       {running.preview && (
         <img className="jp-mtor-picture" src={`data:image/png;base64,${running.preview}`} alt="" />
