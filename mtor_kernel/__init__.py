@@ -13,7 +13,7 @@ from mtor_kernel._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from mtor_kernel.client import RealmClient, connect
+    from mtor_kernel.client import Media, RealmClient, connect
     from mtor_kernel.client.mapping import Estimate
     from mtor_kernel.client.showing import MapShow
 
@@ -52,11 +52,22 @@ def _map_widget(total: int, price: "Estimate") -> "MapShow | None":
     return progress.make(total, price)
 
 
+async def _take(device: str) -> "Media":
+    """Return what a device of the person's browser takes. Magics and widgets are strangers too."""
+    try:
+        from mtor_kernel.widgets import taking
+    except ImportError as error:
+        from mtor_kernel.protocol.errors import Unavailable
+
+        raise Unavailable(f"The {device} needs widgets, or name a file. {error}") from None
+    return await taking.take(device)
+
+
 def load_ipython_extension(ip: "InteractiveShell") -> None:
     """``%load_ext mtor_kernel``: bring ``%mtor`` and ``%%mtor`` into this shell."""
     from mtor_kernel.magics import magics
 
-    magics.load(ip)
+    magics.load(ip, _take)
     _offer_widgets()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import TypeVar
 
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.telling.figures import show_seconds
 from mtor_kernel.telling.markdown import readable
 
-E = TypeVar("E", bound=RealmError | KeyboardInterrupt)
+E = TypeVar("E", bound=RealmError | KeyboardInterrupt | CancelledError)
 
 _RED, _PLAIN = "\x1b[0;31m", "\x1b[0m"
 
@@ -22,9 +23,9 @@ def explained(error: E, note: str = "") -> E:
     return error
 
 
-def _lines(error: RealmError | KeyboardInterrupt, note: str) -> list[str]:
+def _lines(error: RealmError | KeyboardInterrupt | CancelledError, note: str) -> list[str]:
     name = f"{_RED}{type(error).__name__}{_PLAIN}"
-    if isinstance(error, KeyboardInterrupt):
+    if not isinstance(error, RealmError):
         return [f"{name}: {note}" if note else name]
     lines = [f"{name}: {readable(error.message)}"]
     if error.rule:

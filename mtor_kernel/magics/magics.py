@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from asyncio import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,11 @@ from mtor_kernel.magics import reports, subject
 from mtor_kernel.magics.aid import Aid, aid_said
 from mtor_kernel.magics.aiding import Aider
 from mtor_kernel.magics.arguments import HELP, Ask, Look, parse
-from mtor_kernel.magics.asking import ask, prepare
+from mtor_kernel.magics.asking import NOT_ASKED, ask, prepare
 from mtor_kernel.magics.bundle import reply_bundle
 from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.conversations import Conversations
+from mtor_kernel.magics.devices import Take, await_devices, device_of
 from mtor_kernel.magics.display import CellDisplay, Display, FinalDisplay, TerminalDisplay
 from mtor_kernel.magics.failure import explained
 from mtor_kernel.magics.fault import Faults
@@ -56,9 +58,10 @@ SHOWN_DAYS = 1
 class MtorMagics(Magics):
     """The realm from a cell. One object a kernel; it keeps the kernel's conversations."""
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, take: Take | None = None) -> None:
         super().__init__(shell)
         self._ip = shell
+        self._take = take
         self._own = Realm()
         self._conversations = Conversations()
         self.replaying = Replaying(shell.user_ns)
@@ -74,7 +77,9 @@ class MtorMagics(Magics):
     @line_cell_magic
     def mtor(self, line: str, cell: str | None = None) -> None:
         """Ask the realm, or look at it; ``%mtor help`` shows how."""
-        command = parse(line, cell)
+        self._carry_out(parse(line, cell))
+
+    def _carry_out(self, command: Ask | Make | Aid | Look) -> None:
         try:
             if isinstance(command, Ask):
                 self._ask(command)
@@ -84,6 +89,24 @@ class MtorMagics(Magics):
                 self._aid(command)
             else:
                 self._look(command)
+        except RealmError as error:
+            raise explained(error) from None
+
+    @no_var_expand
+    @line_cell_magic
+    async def amtor(self, line: str, cell: str | None = None) -> None:
+        """What ``%mtor see camera`` becomes: wait for what the device takes, then do it."""
+        command = parse(line, cell)
+        device = device_of(command)
+        if not isinstance(command, Make) or not device or self._take is None:
+            self._carry_out(command)
+            return
+        try:
+            maker = self._maker(command)
+            maker.check_model(command)
+            self._made(command, maker.make(command, await self._take(device)))
+        except CancelledError as error:
+            raise explained(error, NOT_ASKED) from None
         except RealmError as error:
             raise explained(error) from None
 
@@ -130,8 +153,12 @@ class MtorMagics(Magics):
         return prepare(self.realm, prompt, model, pictures, "image", system=system, **asked.options)
 
     def _make(self, asked: Make) -> None:
-        display = partial(self._display, asked.stream)
-        made = Maker(self.realm, self._variables, display).make(asked)
+        self._made(asked, self._maker(asked).make(asked))
+
+    def _maker(self, asked: Make) -> Maker:
+        return Maker(self.realm, self._variables, partial(self._display, asked.stream))
+
+    def _made(self, asked: Make, made: Any) -> None:
         if asked.bind:
             self._ip.push({asked.bind: made})
 
@@ -251,11 +278,16 @@ class MtorMagics(Magics):
         print(f"Forgot the conversation {name} ({show_count(turns, 'turn')}).")  # noqa: T201 - said to a person
 
 
-def load(ip: InteractiveShell) -> None:
-    """Bring ``%mtor``, ``%%mtor`` and ``realm`` into a shell, and show replies safely."""
-    magics = MtorMagics(ip)
+def load(ip: InteractiveShell, take: Take | None = None) -> None:
+    """Bring ``%mtor``, ``%%mtor`` and ``realm`` into a shell, and show replies safely.
+
+    `take` waits for what a device takes, where there are any.
+    """
+    magics = MtorMagics(ip, take)
     ip.register_magics(magics)
     ip.input_transformers_cleanup.append(keep_questions)
+    if take is not None:
+        ip.input_transformers_post.append(await_devices)
     if ip.display_formatter is not None:
         ip.display_formatter.mimebundle_formatter.for_type(Reply, reply_bundle)
     use(magics.replaying.replay)
@@ -268,9 +300,12 @@ def unload(ip: InteractiveShell) -> None:
     """Take them out again."""
     if keep_questions in ip.input_transformers_cleanup:
         ip.input_transformers_cleanup.remove(keep_questions)
+    if await_devices in ip.input_transformers_post:
+        ip.input_transformers_post.remove(await_devices)
     magics = ip.magics_manager.registry.pop(MtorMagics.__name__, None)
     for kind in ("line", "cell"):
         ip.magics_manager.magics[kind].pop("mtor", None)
+        ip.magics_manager.magics[kind].pop("amtor", None)
     if ip.display_formatter is not None:
         ip.display_formatter.mimebundle_formatter.pop(Reply, None)
     if isinstance(magics, MtorMagics):

@@ -9,7 +9,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from mtor_kernel.client import Picture, Realm, Reply, as_media
+from mtor_kernel.client import Media, Picture, Realm, Reply, as_media
 from mtor_kernel.client.media import Kind
 from mtor_kernel.client.modalities import WHAT_IS_IT, api_query, value_of
 from mtor_kernel.client.received import picture_of, sound_of
@@ -23,6 +23,7 @@ from mtor_kernel.magics.bundle import (
     player_bundle,
     reply_bundle,
 )
+from mtor_kernel.magics.devices import check_no_device
 from mtor_kernel.magics.display import Display
 from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import MAKING, Make
@@ -34,10 +35,6 @@ from mtor_kernel.telling.story import cost_line
 
 #: Numbers of a vector that are shown.
 SHOWN_NUMBERS = 4
-_NO_CAMERA = (
-    "A cell has no camera yet: take the picture with any program, put the file beside the "
-    "notebook, and write %mtor see photo.jpg."
-)
 
 _MODALITY = {
     "see": Modality.VISION,
@@ -59,9 +56,10 @@ class Maker:
         self._realm = realm
         self._variables = variables
         self._display = display
+        self._taken: Media | None = None
 
-    def make(self, asked: Make) -> Any:
-        """Have it made and shown.
+    def make(self, asked: Make, taken: Media | None = None) -> Any:
+        """Have it made and shown; `taken` is what a device took that the command names.
 
         Raises
         ------
@@ -76,10 +74,13 @@ class Maker:
             "embed": self._embed,
             "api": self._api,
         }
-        self._check_model(asked)
+        self.check_model(asked)
+        self._taken = taken
+        if taken is None:
+            check_no_device(asked)
         return commands[asked.command](asked)
 
-    def _check_model(self, asked: Make) -> None:
+    def check_model(self, asked: Make) -> None:
         """Raise where a model was named that does something else; nothing is asked of it then."""
         if asked.model == MAKING[asked.command]:
             return
@@ -92,8 +93,6 @@ class Maker:
             )
 
     def _see(self, asked: Make) -> Reply:
-        if asked.subject == "camera" and not Path("camera").exists():
-            raise BadInput(_NO_CAMERA)
         pictures = self._subject(asked.subject, "image")
         prompt = fill(asked.prompt, self._variables, pictures) or WHAT_IS_IT
         return ask(self._realm, self._query(asked, prompt, pictures, "image"), self._display())
@@ -163,6 +162,8 @@ class Maker:
 
     def _subject(self, subject: str, kind: Kind) -> list[Any]:
         """Return what a file or a variable holds: one, or several where that is a list."""
+        if self._taken is not None:
+            return [self._taken]
         if subject.startswith("{"):
             value = filling.value_of(subject, self._variables)
             return list(value) if isinstance(value, list) else [value]

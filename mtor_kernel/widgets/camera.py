@@ -42,4 +42,4 @@ class Camera(Device):
         TimeoutError
             Nobody took a picture in time.
         """
-        return await self._next(seconds)
+        return await self.taken(seconds)

@@ -62,7 +62,7 @@ class Device(RealmWidget):
         """Switch it off in every browser."""
         self._post({"kind": "stop"})
 
-    async def _next(self, seconds: float | None) -> Taken:
+    async def taken(self, seconds: float | None = None) -> Taken:
         """Return what is taken next. See :meth:`Camera.frame`."""
         loop = asyncio.get_running_loop()
         waited: tuple[asyncio.AbstractEventLoop, asyncio.Future[Taken]]

@@ -37,4 +37,4 @@ class Microphone(Device):
 
         `seconds` and what is raised are those of :meth:`Camera.frame`.
         """
-        return await self._next(seconds)
+        return await self.taken(seconds)

@@ -239,3 +239,21 @@ Queue()"""
     await expect(cell.get_by_role("table", name="Lanes")).to_contain_text("endless")
     cost = await run_cell(page, 1)
     await expect(cost.get_by_role("table", name="By model")).to_contain_text("endless")
+
+
+async def test_a_magic_asks_about_what_the_camera_sees_and_what_is_said(desk: Desk) -> None:
+    page = await desk.open("magic", "%mtor see camera What is it?", "%mtor listen microphone")
+    cell = await run_cell(page, 0)
+    await press(cell, "Use the camera")
+    await press(cell, "Take the picture")
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text("credits")
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text("the notebook does not keep")
+    await ended(cell)
+    await expect(cell.get_by_role("button", name="Use the camera")).to_have_count(0)
+    other = await run_cell(page, 1)
+    await press(other, "Record")
+    await expect(other.get_by_text("0:01")).to_be_visible()
+    await press(other, "Stop and send")
+    await expect(other.locator(".jp-OutputArea")).to_contain_text("credits")
+    assert await page.evaluate(RELEASED)
+    assert len(str(await desk.kept(page, "magic"))) < 5000

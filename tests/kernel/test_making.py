@@ -216,7 +216,6 @@ def test_an_api_is_called(mtor: Kernel) -> None:
         ("see notes.txt", "BadInput", "not a picture"),
         ("see huge.png", "TooLarge", "at most 10,000,000"),
         ("see talk.wav", "BadInput", "not a picture"),
-        ("see camera What is it?", "BadInput", "no camera yet"),
         ("see pillow", "UsageError", "write {pillow}"),
         ("see {nothing}", "UsageError", "no variable 'nothing'"),
         ("see {number}", "BadInput", "int is not a picture"),

@@ -14,6 +14,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 from tests.kernel.driving import Kernel, Message, kernel, offer_kernels
+from tests.kernel.elsewhere import RealmElsewhere
 
 pytestmark = pytest.mark.slow
 
@@ -107,3 +108,54 @@ def test_in_a_run_without_a_browser_the_cell_says_what_to_do(kernels: None, tmp_
     notebook.cells = [nbformat.v4.new_code_cell(cell)]
     with pytest.raises(CellExecutionError, match="No browser shows this camera"):
         NotebookClient(notebook, kernel_name="mtor", timeout=60).execute(cwd=str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def asking(elsewhere: RealmElsewhere, kernels: None) -> Iterator[Kernel]:
+    with kernel("mtor", **elsewhere.environment) as one:
+        yield one
+
+
+def test_a_magic_waits_for_the_camera_and_asks(asking: Kernel) -> None:
+    page, sent = Page(asking), picture()
+
+    def take(message: Message) -> bool:
+        page.see(message)
+        if page.wanted == [True]:
+            page.wanted.append(True)
+            page.say(sent, kind="taken", name="a", at=0, size=len(sent))
+        return False
+
+    ran = asking.run("%mtor see --as found camera What is it?", seen=take)
+    assert ran.status == "ok", ran.traceback
+    assert "a picture from the camera, 1 KB, which the notebook does not keep" in [
+        shown["data"]["text/plain"] for shown in ran.displays
+    ]
+    assert "credits" in ran.plain
+    assert asking.value("type(found).__name__") == "'Reply'"
+
+
+def test_an_interrupted_magic_asked_nothing(asking: Kernel) -> None:
+    page = Page(asking)
+
+    def stop(message: Message) -> bool:
+        page.see(message)
+        return page.wanted == [True]
+
+    before = asking.value("len(realm.history(limit=100))")
+    ran = asking.run("%mtor listen microphone", seconds=20, seen=stop)
+    assert ran.status == "error"
+    assert "not asked · nothing charged" in ran.traceback
+    assert ran.plain == "nothing was taken"
+    assert asking.value("len(realm.history(limit=100))") == before
+
+
+def test_a_model_that_cannot_see_is_told_before_anybody_takes_a_picture(asking: Kernel) -> None:
+    ran = asking.run("%mtor see -m echo camera")
+    assert "The model echo does chat, and not vision" in ran.traceback
+    assert not ran.displays
+
+
+def test_in_a_function_the_magic_says_what_to_write_instead(asking: Kernel) -> None:
+    ran = asking.run("def look():\n    %mtor see camera\nlook()")
+    assert "at the top level of a cell" in ran.traceback
