@@ -22,7 +22,7 @@ from distributed import Scheduler, Worker
 from tornado.netutil import bind_sockets
 from traitlets.config import Config
 
-from benchmarks.harness import Bench, percentile, until
+from benchmarks.harness import Bench, median, until
 from benchmarks.table import Row
 from mtor_kernel.gateway.app import make_app, make_server
 from mtor_kernel.gateway.identity import PersonalToken
@@ -33,8 +33,10 @@ from mtor_kernel.realm.realm import Realm
 TITLE = "Fair shares: one sends 1,000 queries, nine send ten each"
 #: What is asked for: Jain's index of the shares while all ten wait.
 LEAST_JAIN = 0.95
-#: The nine wait about as if the tenth had sent ten.
+#: The nine wait about as if the tenth had sent ten: in turns, which no busy machine lengthens.
 MOST_RATIO = 1.2
+FLOOR = "the tenth sends ten"
+ROUNDS = 3
 
 OWNER = User("owner", Role.SYSOP, frozenset({SCOPE_QUERY, SCOPE_SYSOP}))
 TENTH, NINE = User("tenth"), [User(f"user{number}") for number in range(9)]
@@ -61,6 +63,8 @@ class Outcome:
 
     #: Seconds that each query of the nine waited.
     waits: list[float]
+    #: How many queries started before each of them.
+    before: list[int]
     #: Jain's index of what the ten had while all of them waited.
     jain: float
     #: What the tenth had by the time that the nine had all of theirs.
@@ -72,40 +76,44 @@ async def run(bench: Bench) -> list[Row]:
     bench.say("fair shares")
     logging.getLogger("distributed").setLevel(logging.WARNING)
     many = int(bench.pick(1000, 300))
-    floor = await _scene(bench.place("ten"), _EACH)
-    ours = await _scene(bench.place("many"), many)
-    ratio = _mean(ours.waits) / _mean(floor.waits)
+    floors, ours = [], []
+    for number in range(1 if bench.quick else ROUNDS):
+        # In turns, so that a busy moment of the machine falls on both.
+        floors.append(await _scene(bench.place(f"ten-{number}"), _EACH))
+        ours.append(await _scene(bench.place(f"many-{number}"), many))
+    turns, fair_turns = (
+        median(_mean(one.before) for one in outcomes) for outcomes in (ours, floors)
+    )
+    index = min(one.jain for one in ours)
     return [
         Row(
-            "Jain's index while all ten wait",
-            ours.jain,
-            floor=floor.jain,
-            floor_is="the tenth sends ten",
+            "Jain's index while all ten wait, at worst",
+            index,
+            floor=min(one.jain for one in floors),
+            floor_is=FLOOR,
             aim=f"≥ {LEAST_JAIN}",
-            met=ours.jain >= LEAST_JAIN,
+            met=index >= LEAST_JAIN,
         ),
         Row(
-            f"the nine wait, the tenth sends {many:,}",
-            _mean(ours.waits) * 1000,
-            "ms",
-            _mean(floor.waits) * 1000,
-            "the tenth sends ten",
+            "turns before a query of the nine",
+            turns,
+            floor=fair_turns,
+            floor_is=FLOOR,
             aim=f"≤ {MOST_RATIO} ×",
-            met=ratio <= MOST_RATIO,
+            met=turns <= MOST_RATIO * fair_turns,
         ),
         Row(
-            "the same, 95th percentile",
-            percentile(ours.waits, 0.95) * 1000,
+            f"its wait, the tenth sends {many:,}",
+            median(_mean(one.waits) for one in ours) * 1000,
             "ms",
-            percentile(floor.waits, 0.95) * 1000,
-            "the tenth sends ten",
+            median(_mean(one.waits) for one in floors) * 1000,
+            FLOOR,
         ),
         Row(
             "queries that the tenth had meanwhile",
-            ours.tenth,
-            "",
-            floor.tenth,
-            "the tenth sends ten",
+            max(one.tenth for one in ours),
+            floor=max(one.tenth for one in floors),
+            floor_is=FLOOR,
         ),
     ]
 
@@ -132,6 +140,7 @@ async def _scene(folder: Path, count: int) -> Outcome:
 def _outcome(story: Sequence[tuple[str, float, float]], begun: float) -> Outcome:
     """Work out waits and shares from the starts."""
     nine = {user.name for user in NINE}
+    in_order = sorted(story, key=lambda row: row[1])
     last = max(started for name, started, _ in story if name in nine)
     # The first of the ten whose last query has started waits no more.
     whole = min(
@@ -140,6 +149,7 @@ def _outcome(story: Sequence[tuple[str, float, float]], begun: float) -> Outcome
     shares = Counter(name for name, started, _ in story if started < whole)
     return Outcome(
         [started - begun for name, started, _ in story if name in nine],
+        [at for at, (name, _, _) in enumerate(in_order) if name in nine],
         _jain([shares[one] for one in (*nine, TENTH.name)]),
         sum(name == TENTH.name and started <= last for name, started, _ in story),
     )

@@ -34,13 +34,14 @@ from tests.realms import LINK_TOKEN, OWNER, TOKEN, SmallRealm
 
 #: Tokens of people without any rights but to ask, and of one who has no funds either.
 ANN, BOB, CARL, GUEST = "token-of-ann", "token-of-bob", "token-of-carl", "token-of-a-guest"
-#: Opens nothing.
-BAD = "token-of-nobody"
+#: Opens nothing; opened something until it expired; opens what is closed to its owner.
+BAD, EXPIRED, BANNED = "token-of-nobody", "token-that-expired", "token-of-dan"
 CROWD = {
     TOKEN: OWNER,
     ANN: User("ann"),
     BOB: User("bob"),
     CARL: User("carl"),
+    BANNED: User("dan"),
     GUEST: User("gus", Role.GUEST),
     LINK_TOKEN: User("worker", scopes=frozenset({SCOPE_LINK})),
 }
@@ -54,7 +55,10 @@ class Crowd:
     """Knows several people, each by a token."""
 
     async def identify(self, asked: Asked) -> User:
-        user = CROWD.get(credential(asked.request))
+        token = credential(asked.request)
+        if token == EXPIRED:
+            raise Unauthenticated("This token has expired: ask for a new one.")
+        user = CROWD.get(token)
         if user is None:
             raise Unauthenticated("Nobody has this token.")
         return user

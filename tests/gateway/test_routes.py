@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
+import pytest_asyncio
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from mtor_kernel.gateway.app import ROUTES
 from mtor_kernel.protocol.identity import SCOPE_LINK, SCOPE_PUBLIC, SCOPE_QUERY, SCOPE_SYSOP
-from tests.gateway.helpers import ANN, BAD, Door
-from tests.realms import LINK_TOKEN, TOKEN
+from tests.gateway.helpers import ANN, BAD, BANNED, CROWD, EXPIRED, Door
+from tests.realms import LINK_TOKEN, OWNER, TOKEN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,10 +71,10 @@ SCOPES = {
 }
 #: For each kind of address: the answer to each credential; 0 is "let in".
 ANSWERS = {
-    "anybody": {"": 0, BAD: 0, ANN: 0, TOKEN: 0, LINK_TOKEN: 0},
-    "person": {"": 401, BAD: 401, ANN: 0, TOKEN: 0, LINK_TOKEN: 403},
-    "sysop": {"": 401, BAD: 401, ANN: 403, TOKEN: 0, LINK_TOKEN: 403},
-    "worker": {"": 401, BAD: 401, ANN: 403, TOKEN: 403, LINK_TOKEN: 0},
+    "anybody": {"": 0, BAD: 0, EXPIRED: 0, BANNED: 0, ANN: 0, TOKEN: 0, LINK_TOKEN: 0},
+    "person": {"": 401, BAD: 401, EXPIRED: 401, BANNED: 403, ANN: 0, TOKEN: 0, LINK_TOKEN: 403},
+    "sysop": {"": 401, BAD: 401, EXPIRED: 401, BANNED: 403, ANN: 403, TOKEN: 0, LINK_TOKEN: 403},
+    "worker": {"": 401, BAD: 401, EXPIRED: 401, BANNED: 403, ANN: 403, TOKEN: 403, LINK_TOKEN: 0},
 }
 METHODS = ("get", "post", "delete", "put", "patch", "head", "options")
 
@@ -93,6 +94,14 @@ CELLS = [
     for method in methods_of(handler)
     for token in (*ANSWERS["person"],)
 ]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def banned(door: Door) -> None:
+    """Dan was here, and the realm is closed to him."""
+    realm = door.small.realm
+    await realm.arrive(CROWD[BANNED])
+    await realm.sysop.ban(OWNER, CROWD[BANNED].name, "for these tests")
 
 
 async def test_every_address_has_a_row_and_the_scope_of_its_row() -> None:
@@ -115,7 +124,10 @@ async def test_who_may_go_where(door: Door, method: str, path: str, token: str) 
     expected = ANSWERS[ROWS[path]].get(token)
     if expected:
         assert answer.status_code == expected
-        assert answer.json()["error"]["message"]
+        error = answer.json()["error"]
+        assert error["message"]
+        if token == BANNED and ROWS[path] == "person":
+            assert error["code"] == "banned"
     else:
         assert answer.status_code not in (401, 403)
         assert answer.status_code < 500
