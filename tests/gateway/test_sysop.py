@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import httpx
@@ -171,3 +172,36 @@ async def test_a_realm_that_is_a_service_is_not_stopped_from_outside(door: Door)
     async with door.http(TOKEN) as http:
         assert (await http.post("api/sysop/stop")).status_code == 404
         assert (await http.get("health")).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["events", "chat"])
+async def test_a_ban_ends_streams_over_http_too(door: Door, how: str) -> None:
+    """Of what runs nothing more is told, and the connection ends."""
+    async with door.http(BOB) as http:
+        query = (await submitted(door, BOB, model="stuck")).json()["query"]
+        form = {
+            "model": "stuck",
+            "messages": [{"role": "user", "content": "hello"}],
+            "stream": True,
+        }
+        asked = (
+            http.stream("GET", f"api/queries/{query}/events")
+            if how == "events"
+            else http.stream("POST", "v1/chat/completions", json=form)
+        )
+        try:
+            async with asyncio.timeout(SOON):
+                opened = asyncio.create_task(_drain(asked))
+                while len(door.small.realm.followers) == 0:
+                    await asyncio.sleep(0.01)
+                await act(door, "ban", user="bob", reason="a test")
+                await opened
+        finally:
+            await act(door, "unban", user="bob")
+
+
+async def _drain(asked: Any) -> None:
+    with contextlib.suppress(httpx.RemoteProtocolError):
+        async with asked as stream:
+            async for _ in stream.aiter_lines():
+                pass
