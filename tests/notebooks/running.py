@@ -25,14 +25,14 @@ def kept(name: str) -> Any:
     return notebook
 
 
-def nbval(name: str) -> None:
+def nbval(name: str, **environment: str) -> None:
     """Run a notebook and compare what it says with what is kept of it."""
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval"),
             *("--nbval-cell-timeout", "100", os.fspath(NOTEBOOKS / name)),
         ],
-        env={**os.environ, "MTOR_STREAM": "0"},
+        env={**os.environ, "MTOR_STREAM": "0", **environment},
         capture_output=True,
         text=True,
         timeout=250,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from mtor_kernel.locate import RuntimeFile
 from tests.notebooks.running import kept, nbval
 
 #: Those that bring a realm of their own, and those that ask the built-in models of the person's.
-ALONE = ("04-fair-share.ipynb", "06-a-backend-of-your-own.ipynb")
+ALONE = ("04-fair-share.ipynb", "05-sysop.ipynb", "06-a-backend-of-your-own.ipynb")
 ON_BUILT_IN = ("02-voice-and-vision.ipynb",)
+REPLAYED = "07-reproducible-notebooks.ipynb"
 
 
-@pytest.mark.parametrize("name", [*ALONE, *ON_BUILT_IN])
+@pytest.mark.parametrize("name", [*ALONE, *ON_BUILT_IN, REPLAYED])
 def test_it_is_kept_as_it_ran(name: str) -> None:
     kept(name)
 
@@ -33,3 +38,16 @@ def test_nbval_finds_it_as_it_was_kept(name: str) -> None:
 @pytest.mark.parametrize("name", ON_BUILT_IN)
 def test_nbval_finds_it_as_it_was_kept_on_the_built_in_models(own_realm: None, name: str) -> None:
     nbval(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_nbval_finds_it_as_it_was_kept_where_no_realm_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTOR_DATA", os.fspath(tmp_path / "data"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", os.fspath(tmp_path / "runtime"))
+    # Streams as in a browser: what is played is one output all the same.
+    nbval(REPLAYED, MTOR_REPLAY="only", MTOR_STREAM="1")
+    assert RuntimeFile().read() is None
+    assert not (tmp_path / "data").exists()
