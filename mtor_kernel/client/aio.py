@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from mtor_kernel.client import moments
 from mtor_kernel.client.connection import Connection
 from mtor_kernel.client.http import Http, segment
 from mtor_kernel.client.media import Media
 from mtor_kernel.client.modalities import Modalities
+from mtor_kernel.client.moments import Moment
 from mtor_kernel.client.question import checked
 from mtor_kernel.client.replay.here import current
 from mtor_kernel.client.reply import Reply, answer_of
@@ -29,12 +31,14 @@ from mtor_kernel.locate import Address
 from mtor_kernel.protocol.errors import BadInput, WorkerLost
 from mtor_kernel.protocol.ngram import Chunk, Notice, RealmState, Requeued
 from mtor_kernel.protocol.query import Query
-from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow, WorkerInfo
 
 if TYPE_CHECKING:
     from mtor_kernel.client.mapping.report import Report
     from mtor_kernel.client.replay.replay import Replay
 
+#: Queries that one page of the history holds.
+PAGE = 200
 #: How long a blob is taken to lie where it was sent, in seconds. A realm keeps it for much longer.
 KEPT_SECONDS = 3600.0
 #: How long a client tries to reach a realm that is gone, in seconds.
@@ -256,9 +260,46 @@ class RealmClient(Modalities):
         """Return who one is here, and what one has."""
         return await self._http.get("api/me", Me)
 
-    async def history(self, search: str = "", limit: int = 20) -> list[QueryInfo]:
-        """Return one's own latest queries, those with the words of `search` if given."""
-        return await self._http.list("api/queries", QueryInfo, search=search, limit=limit)
+    async def history(
+        self,
+        search: str = "",
+        limit: int = 20,
+        *,
+        model: str = "",
+        status: str = "",
+        since: Moment = None,
+        until: Moment = None,
+    ) -> list[QueryInfo]:
+        """Return one's own latest queries, newest first.
+
+        Parameters
+        ----------
+        search
+            Words in the first 200 characters of the question.
+        model
+            As it was asked for, or the one that answered.
+        status
+            ``queued``, ``running``, ``settled``, ``failed`` or ``cancelled``.
+        since, until
+            Days or times, such as ``2026-11-22``, ``today`` or a ``datetime``; both are included.
+        """
+        sought = {
+            "search": search,
+            "model": model,
+            "stage": status,
+            "since": moments.since(since),
+            "until": moments.until(until),
+        }
+        found: list[QueryInfo] = []
+        before = ""
+        while len(found) < limit:
+            most = min(limit - len(found), PAGE)
+            page = await self._http.get("api/queries", Page, **sought, before=before, limit=most)
+            found += [msgspec.convert(item, QueryInfo) for item in page.items]
+            before = page.next
+            if not before:
+                break
+        return found
 
     async def usage(self, days: int = 30) -> list[UsageRow]:
         """Return what one spent, by day and model."""

@@ -57,11 +57,11 @@ class Http:
         self._ca = ca
         self._client: SimpleAsyncHTTPClient | None = None
 
-    async def get(self, path: str, kind: type[T], **query: str | int | None) -> T:
+    async def get(self, path: str, kind: type[T], **query: str | float | None) -> T:
         """Return the resource at `path` (below the realm's root) as a `kind`."""
         return self.decode((await self.fetch("GET", path, query=query)).body, kind)
 
-    async def list(self, path: str, kind: type[T], **query: str | int | None) -> list[T]:
+    async def list(self, path: str, kind: type[T], **query: str | float | None) -> list[T]:
         """Return the items of the list at `path`, each as a `kind`."""
         page = await self.get(path, Page, **query)
         return [msgspec.convert(item, kind) for item in page.items]

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mtor_kernel.client.aio import GIVE_UP_SECONDS, Quote, RealmClient
+from mtor_kernel.client.frames import Spending, history_frame
 from mtor_kernel.client.loop import LoopThread
 from mtor_kernel.client.media import Kind, Media
 from mtor_kernel.client.received import picture_of, sound_of
@@ -21,9 +22,11 @@ from mtor_kernel.client.sync_sysop import PlainSysop
 from mtor_kernel.locate import Address, find_or_start
 from mtor_kernel.protocol.ngram import Notice, QueryEvent, RealmState
 from mtor_kernel.protocol.query import Audio, Image, Query
-from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, WorkerInfo
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from mtor_kernel.client.mapping.report import Report
     from mtor_kernel.client.replay.replay import Replay
 
@@ -205,13 +208,21 @@ class Realm(PlainModalities):
         """Return who one is here, and what one has."""
         return self._loop.call(self._client.me)
 
-    def history(self, search: str = "", limit: int = 20) -> list[QueryInfo]:
-        """Return one's own latest queries, those with the words of `search` if given."""
-        return self._loop.call(self._client.history, search, limit)
+    def queries(self, search: str = "", limit: int = 20, **sought: Any) -> list[QueryInfo]:
+        """Return one's own latest queries; `sought` is that of :meth:`RealmClient.history`."""
+        return self._loop.call(self._client.history, search, limit, **sought)
 
-    def usage(self, days: int = 30) -> list[UsageRow]:
-        """Return what one spent, by day and model."""
-        return self._loop.call(self._client.usage, days)
+    def history(self, search: str = "", limit: int = 1000, **sought: Any) -> DataFrame:
+        """Return one's own latest queries as a DataFrame; pandas must be installed.
+
+        `sought` is that of :meth:`RealmClient.history`: ``model``, ``status``, ``since``,
+        ``until``.
+        """
+        return history_frame(self.queries(search, limit, **sought))
+
+    def usage(self, days: int = 30) -> Spending:
+        """Return what one spent by day and model: rows, ``.frame`` and ``.figure``."""
+        return Spending(self._loop.call(self._client.usage, days))
 
     def info(self, id: str) -> QueryInfo:
         """Return one of one's own queries, with its question and its answer."""

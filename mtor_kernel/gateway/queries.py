@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import msgspec
@@ -10,8 +11,10 @@ from mtor_kernel.gateway.base import Gate
 from mtor_kernel.protocol.check import check_key
 from mtor_kernel.protocol.errors import BadInput, NotFound
 from mtor_kernel.protocol.identity import SCOPE_QUERY
+from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import Admitted
 from mtor_kernel.protocol.query import Key, Query
+from mtor_kernel.storage.records import Sought
 
 _ID = re.compile("[0-9a-f]{32}", re.ASCII)
 
@@ -30,13 +33,36 @@ class Queries(Gate):
     scope = SCOPE_QUERY
 
     async def get(self) -> None:
-        """List them: ``search``, ``before`` (a cursor), ``limit``."""
+        """List them: ``search``, ``model``, ``stage``, ``since``, ``until``; ``before``, ``limit``.
+
+        Times are seconds since the epoch; ``before`` is a cursor.
+        """
         limit = self.whole("limit", 50, 1, 200)
-        self.reply(
-            await self.gateway.realm.history(
-                self.user, self.words("search"), self.words("before"), limit
-            )
+        sought = Sought(
+            self.words("search"),
+            self.words("model"),
+            self._stage(),
+            self._moment("since"),
+            self._moment("until"),
         )
+        self.reply(await self.gateway.realm.history(self.user, sought, self.words("before"), limit))
+
+    def _stage(self) -> Stage | None:
+        word = self.words("stage")
+        try:
+            return Stage(word) if word else None
+        except ValueError:
+            raise BadInput(f"stage must be one of {', '.join(Stage)}, not {word[:40]!r}.") from None
+
+    def _moment(self, name: str) -> float | None:
+        text = self.words(name)
+        try:
+            moment = float(text) if text else None
+        except ValueError:
+            moment = math.nan
+        if moment is not None and not math.isfinite(moment):
+            raise BadInput(f"{name} must be seconds since the epoch, not {text[:40]!r}.")
+        return moment
 
     async def post(self) -> None:
         """Ask. Answered when the query is written down."""

@@ -66,6 +66,7 @@ HELP = """\
 -c, --conversation NAME  which conversation (chat only), by default main
 --no-stream              show the answer once, when it is whole
 
+history  -m MODEL  --status failed  --since 2026-11-22  --until today  -n 50
 explain, fix   --values  (tell an error with its values)
 imagine  --size 64x64  --steps N  --guidance G  --negative TEXT  --from PICTURE  --strength S
 say      --voice NAME  --speed 1.2  --language en          listen  --language en

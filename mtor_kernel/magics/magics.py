@@ -31,6 +31,7 @@ from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.make import Make
 from mtor_kernel.magics.making import Maker
 from mtor_kernel.magics.orders import carry_out, order_of
+from mtor_kernel.magics.past import parse_past
 from mtor_kernel.magics.questions import keep_questions
 from mtor_kernel.magics.replaying import Replaying
 from mtor_kernel.magics.table import Table
@@ -47,8 +48,7 @@ REALM = "realm"
 CHAT, VISION = "chat", "vision"
 #: Tokens kept free for the answer in a conversation that sets no ``--max-tokens``.
 ANSWER_TOKENS = 512
-#: Queries that a list shows, and that ``cancel`` looks through.
-LISTED = 20
+#: Queries that ``cancel`` looks through.
 SEARCHED = 100
 #: Days of use that ``%mtor me`` shows.
 SHOWN_DAYS = 1
@@ -228,11 +228,11 @@ class MtorMagics(Magics):
                 display(reports.workers_table(self.realm.workers()))
             case "queue":
                 display(reports.lanes_table(self.realm.queue()))
-                display(reports.waiting_table(self.realm.history(limit=SEARCHED), now))
+                display(reports.waiting_table(self.realm.queries(limit=SEARCHED), now))
             case "me":
                 display(reports.me_table(self.realm.me(), self.realm.usage(SHOWN_DAYS), now))
             case "history":
-                found = self.realm.history(command.rest, LISTED)
+                found = self.realm.queries(**parse_past(command.rest))
                 display(reports.history_table(found, now))
             case "cancel":
                 self._cancel(command.rest)
@@ -249,7 +249,7 @@ class MtorMagics(Magics):
     def _cancel(self, beginning: str) -> None:
         found = [
             query.id
-            for query in self.realm.history(limit=SEARCHED)
+            for query in self.realm.queries(limit=SEARCHED)
             if query.id.startswith(beginning)
         ]
         if len(found) > 1:

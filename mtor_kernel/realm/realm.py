@@ -46,6 +46,7 @@ from mtor_kernel.realm.tasks import Tasks, make_plugin
 from mtor_kernel.realm.workers import Workers
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.blobs import BlobInfo, Blobs
+from mtor_kernel.storage.records import Sought
 from mtor_kernel.storage.store import Store
 
 T = TypeVar("T")
@@ -316,12 +317,10 @@ class Realm(LoggingConfigurable):
         place = self.lanes.places.get(query)
         return info if place is None else self.lanes.placed(info, place)
 
-    async def history(
-        self, user: User, search: str = "", before: str = "", limit: int = 50
-    ) -> Page:
-        """Return that person's queries, the latest first."""
+    async def history(self, user: User, sought: Sought, before: str = "", limit: int = 50) -> Page:
+        """Return that person's queries that are `sought`, the latest first."""
         return await self.store.read(
-            lambda db: queries.history(db, user.name, search=search, before=before, limit=limit)
+            lambda db: queries.history(db, user.name, sought, before=before, limit=limit)
         )
 
     async def usage(self, user: User, days: int = 30) -> list[UsageRow]:

@@ -74,24 +74,43 @@ def info(conn: sa.Connection, id: str, user: str | None) -> QueryInfo:
     )
 
 
+class Sought(msgspec.Struct, frozen=True):
+    """Which of a person's queries are looked for; what is empty restricts nothing."""
+
+    #: Words that the beginning of the question contains, in either case.
+    search: str = ""
+    #: As it was asked for, or the one that answered.
+    model: str = ""
+    stage: Stage | None = None
+    #: Asked at this time or later, and before that one; in seconds since the epoch.
+    since: float | None = None
+    until: float | None = None
+
+
+_ALL = Sought()
+
+
 def history(
-    conn: sa.Connection, user: str, *, search: str = "", before: str = "", limit: int = 50
+    conn: sa.Connection,
+    user: str,
+    sought: Sought = _ALL,
+    *,
+    before: str = "",
+    limit: int = 50,
 ) -> Page:
     """Return a person's queries, newest first.
 
     Parameters
     ----------
-    search
-        Only those whose first words contain this, in either case.
+    sought
+        Which of them.
     before
         The cursor: ``next`` of the page before.
     limit
         How many at most, up to :data:`MOST_ITEMS`.
     """
     most = max(1, min(limit, MOST_ITEMS))
-    statement = _HISTORY
-    if search:
-        statement = statement.where(query.c.prompt.icontains(search, autoescape=True))
+    statement = _HISTORY.where(*_conditions(sought))
     if before:
         statement = statement.where(sa.tuple_(query.c.created_at, query.c.id) < _LAST_SEEN)
     # One more than asked for tells whether there is a next page.
@@ -107,6 +126,21 @@ def for_sysop(conn: sa.Connection, user: str, limit: int, *, prompts: bool) -> l
     told = {"who": user, "most": most} if user else {"most": most}
     rows = conn.execute(_HISTORY if user else _ALL_UNFINISHED, told)
     return [_metadata(row, prompts) for row in rows]
+
+
+def _conditions(sought: Sought) -> list[sa.ColumnElement[bool]]:
+    found = []
+    if sought.search:
+        found.append(query.c.prompt.icontains(sought.search, autoescape=True))
+    if sought.model:
+        found.append(sa.or_(query.c.asked == sought.model, query.c.model == sought.model))
+    if sought.stage is not None:
+        found.append(query.c.stage == sought.stage.value)
+    if sought.since is not None:
+        found.append(query.c.created_at >= sought.since)
+    if sought.until is not None:
+        found.append(query.c.created_at < sought.until)
+    return found
 
 
 def answer(conn: sa.Connection, id: str) -> Answer | None:

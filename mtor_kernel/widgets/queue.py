@@ -50,7 +50,7 @@ class Queue(Looking):
 
     def _found(self) -> tuple[str, dict[str, Any]]:
         state, now = self.realm.queue(), time.time()
-        mine = [one for one in self.realm.history(limit=SEARCHED) if one.stage not in ENDS]
+        mine = [one for one in self.realm.queries(limit=SEARCHED) if one.stage not in ENDS]
         return "queue", {
             "open": state.admission_open,
             "mine": [_query(one, now) for one in mine],

@@ -92,6 +92,31 @@ async def test_a_page_leads_to_the_next(door: Door) -> None:
         assert [item["id"] for item in found] == [asked[3]]
 
 
+async def test_ones_own_queries_are_searched_by_model_stage_and_time(door: Door) -> None:
+    async with door.http(BOB) as http, door.http(ANN) as anns:
+        await anns.post("api/queries", json=asking("hers", model="stuck"))
+        query = (await http.post("api/queries", json=asking("his", model="stuck"))).json()["query"]
+        created = (await http.get(f"api/queries/{query}")).json()["created_at"]
+
+        async def found(**sought: object) -> bool:
+            page = (await http.get("api/queries", params=sought)).json()
+            return query in [item["id"] for item in page.get("items", [])]
+
+        assert await found(model="stuck", stage="running") or await found(stage="queued")
+        assert not await found(model="echo")
+        assert not await found(stage="settled")
+        assert await found(since=created, until=created + 1)
+        assert not await found(since=created + 1)
+        assert not await found(until=created)
+        mine = (await http.get("api/queries", params={"model": "stuck"})).json()["items"]
+        assert {item["prompt"] for item in mine} == {"his"}
+        await http.delete(f"api/queries/{query}")
+        for wrong in ({"stage": "done"}, {"since": "today"}, {"until": "nan"}, {"since": "1e999"}):
+            refused = await http.get("api/queries", params=wrong)
+            assert refused.status_code == 400
+            assert next(iter(wrong)) in refused.json()["error"]["message"]
+
+
 async def test_anothers_query_is_as_unknown_as_none(door: Door) -> None:
     async with door.http(ANN) as anns, door.http(BOB) as bobs:
         query = (await anns.post("api/queries", json=asking())).json()["query"]

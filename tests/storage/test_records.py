@@ -9,6 +9,7 @@ from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.query import Answer, Data, Query, Text
 from mtor_kernel.protocol.views import QueryInfo, UsageRow
 from mtor_kernel.storage import Store, queries
+from mtor_kernel.storage.records import Sought
 from tests.storage.helpers import NOON, accept, dispatch, new_query, person, query_id
 
 DAY = 86_400.0
@@ -111,8 +112,32 @@ def test_history_is_searched_for_words_as_they_are(
 ) -> None:
     for prompt in ("What is a lane?", "Am I 100% sure", "snake_case"):
         accept(store, new_query(prompt=prompt))
-    page = store.read_sync(lambda db: queries.history(db, "ann", search=search))
+    page = store.read_sync(lambda db: queries.history(db, "ann", Sought(search)))
     assert len(page.items) == found
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        (Sought(model="chat"), ["one", "two", "three"]),
+        (Sought(model="smollm2"), ["one", "two", "three"]),
+        (Sought(model="other"), []),
+        (Sought(stage=Stage.QUEUED), ["one", "two", "three"]),
+        (Sought(stage=Stage.SETTLED), []),
+        (Sought(since=NOON + 10), ["two", "three"]),
+        (Sought(until=NOON + 10), ["one"]),
+        (Sought("t", since=NOON + 10, until=NOON + 20), ["two"]),
+    ],
+)
+def test_history_is_searched_by_model_stage_and_time_among_ones_own(
+    store: Store, ann: str, sought: Sought, found: list[str]
+) -> None:
+    person(store, "bob", 1000)
+    accept(store, new_query("bob", prompt="not mine", at=NOON + 10))
+    for at, prompt in enumerate(("one", "two", "three")):
+        accept(store, new_query(prompt=prompt, at=NOON + 10 * at))
+    page = store.read_sync(lambda db: queries.history(db, "ann", sought))
+    assert [one.prompt for one in reversed(page.items)] == found
 
 
 @pytest.mark.parametrize(("limit", "items"), [(-1, 1), (0, 1), (10**9, 200), (2**70, 200)])

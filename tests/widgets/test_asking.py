@@ -49,7 +49,7 @@ def test_stop_cancels_in_the_realm(realm: Realm) -> None:
     last = browser.await_("answer", over)
     assert "cancelled" in last["note"]
     assert ask.wait(10)
-    assert realm.history(limit=1)[0].stage == "cancelled"
+    assert realm.queries(limit=1)[0].stage == "cancelled"
     assert not browser.latest("trouble") or not browser.latest("trouble")["words"]  # type: ignore[index]
 
 
@@ -119,4 +119,4 @@ def test_a_stopped_drawing_leaves_no_picture(realm: Realm) -> None:
     browser.await_("drawing", over)
     assert drawing.wait(10)
     assert drawing.picture is None
-    assert realm.history(limit=1)[0].stage == "cancelled"
+    assert realm.queries(limit=1)[0].stage == "cancelled"

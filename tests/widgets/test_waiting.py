@@ -142,12 +142,12 @@ def test_an_interrupted_magic_asked_nothing(asking: Kernel) -> None:
         page.see(message)
         return page.wanted == [True]
 
-    before = asking.value("len(realm.history(limit=100))")
+    before = asking.value("len(realm.queries(limit=100))")
     ran = asking.run("%mtor listen microphone", seconds=20, seen=stop)
     assert ran.status == "error"
     assert "not asked · nothing charged" in ran.traceback
     assert ran.plain == "nothing was taken"
-    assert asking.value("len(realm.history(limit=100))") == before
+    assert asking.value("len(realm.queries(limit=100))") == before
 
 
 def test_a_model_that_cannot_see_is_told_before_anybody_takes_a_picture(asking: Kernel) -> None:

@@ -89,10 +89,10 @@ def test_a_row_that_is_too_long_for_the_model_fails_alone(realm: Realm) -> None:
 
 
 def test_raise_says_which_row_before_anything_is_asked(realm: Realm) -> None:
-    before = len(realm.history(limit=200))
+    before = len(realm.queries(limit=200))
     with pytest.raises(BadInput, match=r"Row 1: .* Nothing was asked"):
         realm.map("{text}", ["not asked", None], on_error="raise", progress=False)
-    assert len(realm.history(limit=200)) == before
+    assert len(realm.queries(limit=200)) == before
 
 
 def test_raise_ends_the_map_with_the_row_that_failed(realm: Realm) -> None:

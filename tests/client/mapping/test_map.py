@@ -163,7 +163,7 @@ def test_the_loop_of_a_notebook_stays_free(realm: Realm) -> None:
 
 def test_rows_wait_behind_people(realm: Realm) -> None:
     realm.map("patient {x}", ["a"], progress=False)
-    (row,) = realm.history("patient")
+    (row,) = realm.queries("patient")
     query = realm.info(row.id).query
     assert query is not None
     assert query.priority is Priority.BATCH
@@ -180,7 +180,7 @@ def test_a_costly_map_asks_first(realm: Realm, monkeypatch: pytest.MonkeyPatch) 
     say("n")
     with pytest.raises(BadInput, match="You said no"):
         realm.map("costly {x}", ["a"], ask_above=0, progress=False)
-    assert not realm.history("costly")
+    assert not realm.queries("costly")
     say("y")
     assert realm.map("costly {x}", ["a"], ask_above=0, progress=False) == ["costly a"]
     assert asked[0].startswith("1 row of echo: at most 0.00")

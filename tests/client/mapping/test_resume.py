@@ -130,7 +130,7 @@ def test_a_killed_client_loses_nothing_and_pays_nothing_twice(
 
 
 def asked(realm: Realm) -> list:
-    return realm.history("of eight", limit=50)
+    return realm.queries("of eight", limit=50)
 
 
 def test_a_row_that_failed_is_asked_anew_by_the_next_run(realm: Realm) -> None:
@@ -150,7 +150,7 @@ def test_another_name_asks_anew(realm: Realm) -> None:
     realm.map("named {x}", ["a"], run="again", progress=False)
     assert realm.last_map is not None
     assert realm.last_map.earlier == 0
-    assert len(realm.history("named")) == 2
+    assert len(realm.queries("named")) == 2
 
 
 @pytest.mark.asyncio
