@@ -13,6 +13,8 @@ from tests.notebooks.running import kept, nbval
 #: Those that bring a realm of their own, and those that ask the built-in models of the person's.
 ALONE = ("04-fair-share.ipynb", "05-sysop.ipynb", "06-a-backend-of-your-own.ipynb")
 ON_BUILT_IN = ("02-voice-and-vision.ipynb",)
+#: Those whose answers tell how long they took: run, and not compared.
+TIMED = ("01-every-modality.ipynb", "03-map.ipynb")
 REPLAYED = "07-reproducible-notebooks.ipynb"
 
 
@@ -38,6 +40,13 @@ def test_nbval_finds_it_as_it_was_kept(name: str) -> None:
 @pytest.mark.parametrize("name", ON_BUILT_IN)
 def test_nbval_finds_it_as_it_was_kept_on_the_built_in_models(own_realm: None, name: str) -> None:
     nbval(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", TIMED)
+def test_nbval_runs_it_on_the_built_in_models(own_realm: None, name: str) -> None:
+    nbval(name, compare=False)
 
 
 @pytest.mark.slow
