@@ -30,12 +30,13 @@ BUILT  := mtor_kernel/labextension
 JLPM   := cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm
 MODULES := labextension/node_modules/.yarn-state.yml
 
-.PHONY: help lab demo hub proxy test quick bench lint ngram clean
+.PHONY: help lab demo binder hub proxy test quick bench lint ngram clean
 
 help:
 	@echo "make lab    start JupyterLab with the MTOR kernel and a realm of your own"
 	@echo "make demo   the same without a browser: run a notebook and print its answers"
 	@echo "make hub    start a JupyterHub with two users, a sysop and a realm for them"
+	@echo "make binder build and open what Binder would, in build/binder"
 	@echo "make test   lint, type check and run every test"
 	@echo "make quick  only the quick tests"
 	@echo "make bench  measure speed and memory"
