@@ -6,6 +6,7 @@ notebook server runs as you, so this is no Hub for people who do not trust each 
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 c = get_config()  # noqa: F821 - the Hub's own
@@ -33,6 +34,7 @@ c.Authenticator.allowed_users = {"alice", "bob", "sysop"}
 c.JupyterHub.load_groups = {"mtor-sysops": {"users": ["sysop"]}}
 
 c.JupyterHub.spawner_class = "simple"
+c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
 c.SimpleLocalProcessSpawner.home_dir_template = str(folder / "home" / "{username}")
 c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 c.Spawner.default_url = "/lab"

@@ -18,6 +18,7 @@ __all__ = ["main"]
 #: Each subcommand and what it is for; its module has ``add_arguments`` and ``run``.
 COMMANDS = {
     "ask": "ask a model and print its answer as it comes",
+    "certs": "make the certificates of a cluster of several machines",
     "demo": "run the first notebook here, without a browser",
     "doctor": "what can this machine serve, and is it set up safely",
     "hub": "run the realm of a JupyterHub",
@@ -25,6 +26,7 @@ COMMANDS = {
     "models": "list the models that answer, and those that could",
     "pull": "fetch the weights of a model",
     "realm": "run, find or stop a realm",
+    "scheduler": "run a Dask scheduler for workers on several machines",
     "sysop": "run the place: people, quotas, credits, workers, audit",
     "worker": "serve an operator's Dask scheduler",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--memory-mb", type=int, help="RAM for models (default: most of what there is)"
     )
     parser.add_argument("--vram-mb", type=int, help="the same of the GPU's memory")
+    parser.add_argument("--certs", type=Path, help="folder of its certificates, by `mtor certs`")
     parser.add_argument("--tls-ca-file", help="the authority of the cluster, PEM")
     parser.add_argument("--tls-cert", help="this member's certificate, PEM")
     parser.add_argument("--tls-key", help="its key, PEM")
@@ -29,10 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Become ``dask worker``."""
+    if given.certs is not None:
+        from mtor_kernel.realm.certs import Certs
+
+        certs = Certs(given.certs).check()
+        given.tls_ca_file, given.tls_cert = str(certs.authority), str(certs.certificate)
+        given.tls_key = str(certs.key)
     if given.scheduler.startswith("tls://") and not (given.tls_cert and given.tls_key):
         print(
-            "mtor: a tls:// scheduler takes members only: give --tls-ca-file, --tls-cert and "
-            "--tls-key.",
+            "mtor: a tls:// scheduler takes members only: give --certs, or "
+            "--tls-ca-file, --tls-cert and --tls-key.",
             file=sys.stderr,
         )
         return 2

@@ -176,13 +176,7 @@ class HubRealm(LoggingConfigurable):
     def _certificates(self) -> Certs:
         if not self.certs:
             return ensure_certs(self._data_dir / "tls")
-        certs = Certs(Path(self.certs))
-        for path in (certs.authority, certs.certificate, certs.key):
-            if not path.is_file():
-                raise BadInput(
-                    f"There is no {path}: `mtor certs` makes the cluster's certificates."
-                )
-        return certs
+        return Certs(Path(self.certs)).check()
 
     def _cluster(self, certs: Certs) -> Cluster:
         return Cluster(self._data_dir / "dask", certs, workers=self.workers)

@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtor_kernel.protocol.errors import BadInput
+
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 #: Made anew when less than this is left.
 _MARGIN = datetime.timedelta(days=30)
 _LIFETIME = datetime.timedelta(days=825)
+_AUTHORITY = "MTOR realm authority"
 
 
 class Certs:
@@ -40,6 +43,13 @@ class Certs:
             tls_client_key=str(self.key),
             require_encryption=True,
         )
+
+    def check(self) -> Certs:
+        """Return these, or raise :class:`BadInput` where one is missing."""
+        for path in (self.authority, self.certificate, self.key):
+            if not path.is_file():
+                raise BadInput(f"There is no {path}: `mtor certs` makes a cluster's certificates.")
+        return self
 
     def arguments(self) -> list[str]:
         """Return them as arguments of ``dask scheduler`` and ``dask worker``."""
@@ -70,33 +80,96 @@ def _lasting(certificate: Path) -> bool:
     return found.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > _MARGIN
 
 
+def sign_member(folder: Path, member: str, names: tuple[str, ...]) -> Certs:
+    """Return the certificates of a new member, signed by the authority in `folder`.
+
+    They are in a folder of its name. The authority is made at once where there is none. Whoever has
+    its key, ``authority-key.pem``, can make members: it belongs on no machine of the cluster.
+
+    Parameters
+    ----------
+    names
+        Names and addresses under which the member is reached.
+
+    Raises
+    ------
+    BadInput
+        The member has certificates already, or the authority's key is not there.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+    if not member or "/" in member or member.startswith("."):
+        raise BadInput(f"{member!r} cannot be a member's name: it is the name of its folder.")
+    certs = Certs(folder / member)
+    if certs.certificate.exists():
+        raise BadInput(f"{certs.certificate} is there already: delete it to sign {member} anew.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept, secret = folder / "authority.pem", folder / "authority-key.pem"
+    if not kept.exists():
+        made, made_key = _authority()
+        _write(secret, _private(made_key))
+        _write(kept, made.public_bytes(serialization.Encoding.PEM))
+    if not secret.exists():
+        raise BadInput(f"The authority's key {secret} is needed to sign {member}.")
+    authority = x509.load_pem_x509_certificate(kept.read_bytes())
+    key = serialization.load_pem_private_key(secret.read_bytes(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    certs.certificate.parent.mkdir(mode=0o700, exist_ok=True)
+    _sign(certs, authority, key, names)
+    return certs
+
+
 def _make(certs: Certs, names: tuple[str, ...]) -> None:
     """Sign one member by an authority whose key is then forgotten: nobody can join later."""
+    _sign(certs, *_authority(), names)
+
+
+def _authority() -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        _builder(_AUTHORITY, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def _sign(
+    certs: Certs,
+    authority: x509.Certificate,
+    authority_key: EllipticCurvePrivateKey,
+    names: tuple[str, ...],
+) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = (
-        _builder("MTOR realm authority", "MTOR realm authority", authority_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
     key = ec.generate_private_key(ec.SECP256R1())
     member = (
-        _builder("MTOR realm member", "MTOR realm authority", key)
+        _builder("MTOR realm member", key)
         .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(certs.key, secret)
-    _write(certs.authority, authority.public_bytes(pem))
+    _write(certs.key, _private(key))
+    _write(certs.authority, authority.public_bytes(serialization.Encoding.PEM))
     # Last: it is the one that `_lasting` looks at.
-    _write(certs.certificate, member.public_bytes(pem))
+    _write(certs.certificate, member.public_bytes(serialization.Encoding.PEM))
 
 
-def _builder(subject: str, issuer: str, key: EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _private(key: EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    pem = serialization.Encoding.PEM
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _builder(subject: str, key: EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -107,7 +180,7 @@ def _builder(subject: str, issuer: str, key: EllipticCurvePrivateKey) -> x509.Ce
     return (
         x509.CertificateBuilder()
         .subject_name(name(subject))
-        .issuer_name(name(issuer))
+        .issuer_name(name(_AUTHORITY))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))

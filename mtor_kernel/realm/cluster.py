@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Dask's own retries and stealing are off (MTOR owns retries), as are its web pages, and its
 #: profiler, which stops every thread of a worker a hundred times a second.
-_SETTINGS = {
+SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
     "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
@@ -179,7 +179,7 @@ class Cluster:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=os.environ | _SETTINGS,
+                env=os.environ | SETTINGS,
                 cwd=self._folder,
             )
 

@@ -14,8 +14,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from mtor_kernel.client.connection import open_socket
 from mtor_kernel.locate import Address
-from mtor_kernel.protocol.errors import Denied, Forbidden, RealmError
-from mtor_kernel.protocol.ngram import SUBPROTOCOL
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.errors import Denied, RealmError
+from mtor_kernel.protocol.ngram import SUBPROTOCOL, Error
 from mtor_kernel.server.seeker import Seeker, admit, refuse
 
 if TYPE_CHECKING:
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 MAX_FRAME_BYTES = 1024 * 1024
 #: The realm was lost; RFC 6455's registry calls it "service restart": come again.
 GONE = 1012
+#: It was refused, and will be; and how much a close frame says of why.
+POLICY, REASON_BYTES = 1008, 120
 
 
 class NGramRelay(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, JupyterHandler):
     """One socket. Each frame is passed on before the next one is read, in both directions."""
 
-    _upstream: WebSocketClientConnection
+    _upstream: WebSocketClientConnection | None = None
     _address: Address
+    #: Why the realm lets nobody in who comes from here.
+    _refusal: Denied | None = None
     _pumping: asyncio.Task[None] | None = None
 
     @property
@@ -54,7 +59,9 @@ class NGramRelay(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyte
                 lambda address: open_socket(address, None)
             )
         except Denied as error:
-            refuse(self, Forbidden(error.message))
+            # Of a refused handshake browsers tell a page nothing: open it, and say why.
+            self._refusal = error
+            await super().get(*args, **kwargs)
             return
         except RealmError as error:
             refuse(self, error)
@@ -63,20 +70,28 @@ class NGramRelay(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyte
             # Lasts as long as the socket.
             await super().get(*args, **kwargs)
         finally:
-            self._upstream.close()
+            if self._upstream is not None:
+                self._upstream.close()
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """Choose what the realm has chosen."""
-        return self._upstream.selected_subprotocol
+        return SUBPROTOCOL if self._upstream is None else self._upstream.selected_subprotocol
 
     def open(self, *args: Any, **kwargs: Any) -> None:
         """Begin to pass on what the realm says."""
         super().open(*args, **kwargs)
         self.set_nodelay(True)
-        self._pumping = asyncio.create_task(self._pump())
+        if self._upstream is not None:
+            self._pumping = asyncio.create_task(self._pump(self._upstream))
+        elif self._refusal is not None:
+            self.write_message(encode(Error(self._refusal.info())))
+            said = self._refusal.message.encode()[:REASON_BYTES].decode(errors="ignore")
+            self.close(POLICY, said)
 
     async def on_message(self, message: str | bytes) -> None:
         """Pass a frame to the realm; the next one is read when it is on its way."""
+        if self._upstream is None:
+            return
         try:
             await self._upstream.write_message(message, binary=isinstance(message, bytes))
         except WebSocketClosedError:
@@ -87,16 +102,17 @@ class NGramRelay(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyte
         if self._pumping is not None:
             self._pumping.cancel()
         code = self.close_code if _may_be_sent(self.close_code) else None
-        self._upstream.close(code, self.close_reason if code else None)
+        if self._upstream is not None:
+            self._upstream.close(code, self.close_reason if code else None)
         super().on_close()
 
-    async def _pump(self) -> None:
+    async def _pump(self, upstream: WebSocketClientConnection) -> None:
         try:
-            while (message := await self._upstream.read_message()) is not None:
+            while (message := await upstream.read_message()) is not None:
                 await self.write_message(message, binary=isinstance(message, bytes))
         except WebSocketClosedError:
             return
-        code, reason = self._upstream.close_code, self._upstream.close_reason
+        code, reason = upstream.close_code, upstream.close_reason
         if _may_be_sent(code):
             self.close(code, reason)
             return

@@ -37,7 +37,7 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
         (extensions / "mtor-realm").symlink_to(BUILT)
     (folder / "work").mkdir()
     path, options = APPLICATIONS[application]
-    _set_up_quietly(folder / "settings")
+    set_up_quietly(folder / "settings")
     port, token = _free_port(), secrets.token_hex(16)
     environment = os.environ | variables
     environment |= {
@@ -76,7 +76,7 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
             )
 
 
-def _set_up_quietly(settings: Path) -> None:
+def set_up_quietly(settings: Path) -> None:
     """Have the lab not ask whether it may fetch news: the question would cover the panel."""
     place = settings / "@jupyterlab" / "apputils-extension"
     place.mkdir(parents=True)

@@ -1,9 +1,11 @@
 """One Hub for all tests of a run that leave it as it was."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
+from tests.browser.conftest import Browsers
 from tests.hub.hub_process import Hub, serve_hub
 
 
@@ -13,3 +15,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     with serve_hub(tmp_path_factory.mktemp("hub")) as served:
         served.add("ann", "ben", "sue", "root")
         yield served
+
+
+@pytest_asyncio.fixture
+async def browsers() -> AsyncIterator[Browsers]:
+    """Browsers that end with the test."""
+    made = Browsers()
+    yield made
+    await made.close()

@@ -6,6 +6,7 @@ Everything is started in a folder of the test and ended by process id.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import secrets
@@ -23,14 +24,16 @@ import httpx
 import psutil
 import pytest
 
+from tests.browser.labserver import BUILT, ROOT, set_up_quietly
 from tests.realms import CATALOGUE
 
-ROOT = Path(__file__).parents[2]
+KERNELSPEC = ROOT / "kernelspec" / "mtor"
 #: How long a process may take to come up or to go.
 PATIENCE_SECONDS = 60.0
 
 CONFIG = """
 import os
+import sys
 c = get_config()
 c.JupyterHub.bind_url = {public!r}
 c.JupyterHub.hub_bind_url = {hub!r}
@@ -46,9 +49,16 @@ c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {{"root"}}
 c.JupyterHub.spawner_class = "simple"
-c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
+c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
+c.Spawner.args = ["--ServerApp.jpserver_extensions=" + {extensions!r},
+                  "--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True",
+                  *(["--allow-root"] if os.geteuid() == 0 else [])]
 c.SimpleLocalProcessSpawner.home_dir_template = {homes!r}
-c.Spawner.env_keep = [*(name for name in os.environ if not name.startswith("JUPYTERHUB_"))]
+# Everybody has directories of their own, in their home.
+c.Spawner.env_keep = [
+    name for name in os.environ if not name.startswith(("JUPYTER", "MTOR", "IPYTHON"))
+]
+c.Spawner.environment = {environment!r}
 c.Spawner.default_url = "/lab"
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 120
@@ -115,6 +125,8 @@ class Hub:
                 homes=str(folder / "home" / "{username}"),
                 tester=self._tester,
                 everybody=everybody,
+                environment=self._shared(),
+                extensions=repr(_extensions()),
             )
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -265,6 +277,15 @@ class Hub:
                 start_new_session=True,
             )
 
+    def _shared(self) -> dict[str, str]:
+        """Have every server find the panel and the kernel of this source tree."""
+        share, settings = self.folder / "share" / "jupyter", self.folder / "settings"
+        for place, what in (("labextensions/mtor-realm", BUILT), ("kernels/mtor", KERNELSPEC)):
+            (share / place).parent.mkdir(parents=True)
+            (share / place).symlink_to(what)
+        set_up_quietly(settings)
+        return {"JUPYTER_PATH": str(share), "JUPYTERLAB_SETTINGS_DIR": str(settings)}
+
     def _proxy_command(self) -> list[str]:
         public, api, hub = (httpx.URL(url) for url in (self.url, self._proxy_api, self._hub_url))
         return [
@@ -307,6 +328,14 @@ def serve_hub(folder: Path, **how: Any) -> Iterator[Hub]:
         yield hub
     finally:
         hub.close()
+
+
+def _extensions() -> dict[str, bool]:
+    """Which server extensions run: ours and the lab, and nothing else that is installed here."""
+    places = (Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.d").glob("*.json")
+    found = (json.loads(place.read_text()) for place in places)
+    named = {name for one in found for name in one["ServerApp"]["jpserver_extensions"]}
+    return dict.fromkeys(named, False) | {"mtor_kernel": True, "jupyterlab": True}
 
 
 def free_ports(number: int) -> list[int]:

@@ -7,7 +7,9 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from mtor_kernel.client import RealmClient
-from mtor_kernel.protocol.ngram import SUBPROTOCOL
+from mtor_kernel.protocol.codec import decode
+from mtor_kernel.protocol.errors import Banned
+from mtor_kernel.protocol.ngram import SUBPROTOCOL, Error, RealmNGram
 from tests.client.realm_double import RealmDouble
 from tests.server.upstream import Upstream
 
@@ -67,6 +69,15 @@ async def test_a_realm_that_dies_is_told_as_a_restart(dial, upstream: Upstream) 
     await refused(dial(), 503)
     await upstream.start()
     assert (await dial()).selected_subprotocol == SUBPROTOCOL
+
+
+async def test_a_page_is_told_why_the_realm_lets_nobody_in(dial, upstream: Upstream) -> None:
+    upstream.refusal = Banned("The sysop has closed this realm to you.").info()
+    socket = await dial()
+    said = decode(await asyncio.wait_for(socket.read_message(), 5), RealmNGram)
+    assert said == Error(upstream.refusal)
+    assert await asyncio.wait_for(socket.read_message(), 5) is None
+    assert (socket.close_code, socket.close_reason) == (1008, upstream.refusal.message)
 
 
 async def test_nobody_and_no_other_sites_page_gets_in(

@@ -12,6 +12,9 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler
 
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.errors import ErrorInfo
+
 #: A flood is 128 MiB.
 PIECE_BYTES = 1024 * 1024
 FLOOD_PIECES = 128
@@ -35,6 +38,8 @@ class Upstream:
         self.frames: list[str | bytes] = []
         self.socket: Socket | None = None
         self.socket_closed: asyncio.Future[tuple[int | None, str | None]]
+        #: What everybody is refused with.
+        self.refusal: ErrorInfo | None = None
         self.port = 0
         self._server: HTTPServer | None = None
 
@@ -80,6 +85,9 @@ class Gate(RequestHandler):
             self.set_header("WWW-Authenticate", "Bearer")
             self.set_status(401)
             self.finish({"error": {"code": "unauthenticated", "message": "Who?"}})
+        elif self.upstream.refusal is not None:
+            self.set_status(403)
+            self.finish(encode({"error": self.upstream.refusal}))
 
 
 class Echo(Gate):
