@@ -4,6 +4,9 @@ Whenever something may have changed (a query came, a slot was freed, a worker jo
 takes from every lane as many tickets as it has free slots, in the fair queue's order, writes their
 attempts down, and only then gives them to Dask. What arrives while it writes goes with the next
 round, so a burst costs few commits.
+
+A query that finds nobody waiting and a slot free takes it before it is written down, and is written
+down with its first attempt: one commit, not two.
 """
 
 from __future__ import annotations
@@ -49,8 +52,10 @@ class Dispatcher:
         self._running_of: Counter[str] = Counter()
         #: The attempt of every running query.
         self.attempts: dict[str, Attempt] = {}
-        #: Queries whose attempt is being written down.
+        #: Queries whose attempt is being written down; each has its slot.
         self._starting: dict[str, asyncio.Event] = {}
+        #: Attempts that are written down and go to the scheduler in a moment, together.
+        self._ready: list[Attempt] = []
         self._carriers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
@@ -118,12 +123,54 @@ class Dispatcher:
                 await asyncio.sleep(1.0)
                 self._changed.set()
 
+    def claim(self, place: Place) -> bool:
+        """Take a slot for a query that is not written down yet, if its turn were now.
+
+        What was claimed is begun, or given back by :meth:`let_go`.
+        """
+        lane, now = place.lane, time.monotonic()
+        if len(lane.queue) or self._changed.is_set() or not self._can_start():
+            return False
+        free = lane.free(self.workers.slots(lane.model))
+        if min(free, self._free_threads()) <= 0 or not lane.breaker.allows(now):
+            return False
+        lane.queue.push(place.ticket)
+        if lane.queue.pop() is None:  # as many of the user's run as may
+            lane.queue.remove(place.ticket.query)
+            return False
+        self._take(place, asyncio.Event(), now)
+        return True
+
+    def let_go(self, place: Place) -> None:
+        """Give back the slot of a query that will not be begun."""
+        place.lane.queue.ended(place.ticket.query, 0.0)
+        self._taken(place)
+        self._count(place.ticket.user, -1)
+        self._changed.set()
+
+    def _can_start(self) -> bool:
+        return self.tasks is not None and self.tasks.connected
+
+    def _free_threads(self) -> int:
+        return self.workers.threads() - len(self.attempts) - len(self._starting)
+
+    def _take(self, place: Place, done: asyncio.Event, now: float) -> None:
+        """Count the slot of a query as taken; `done` is set when it runs, or does not."""
+        self._starting[place.ticket.query] = done
+        place.lane.starting += 1
+        place.lane.breaker.started(now)
+        self._count(place.ticket.user, 1)
+
+    def _taken(self, place: Place) -> None:
+        place.lane.starting -= 1
+        self._starting.pop(place.ticket.query).set()
+
     def _pick(self) -> list[Place]:
         """Take the tickets that can start now; each lane in its own order."""
-        if self.tasks is None or not self.tasks.connected:
+        if not self._can_start():
             return []
-        now = time.monotonic()
-        threads = self.workers.threads() - len(self.attempts)
+        now, done = time.monotonic(), asyncio.Event()
+        threads = self._free_threads()
         picked: list[Place] = []
         for lane, free in self._in_turn(now):
             before = len(picked)
@@ -131,9 +178,9 @@ class Dispatcher:
                 ticket = lane.queue.pop()
                 if ticket is None:
                     break
-                picked.append(self.lanes.places[ticket.query])
-                self._count(ticket.user, 1)
-                lane.breaker.started(now)
+                place = self.lanes.places[ticket.query]
+                picked.append(place)
+                self._take(place, done, now)
                 free -= 1
             if len(picked) > before:
                 lane.behind_since = None
@@ -156,33 +203,30 @@ class Dispatcher:
         return [(lane, able[lane]) for lane in in_turn(turns, now)]
 
     async def _start(self, picked: list[Place]) -> None:
-        """Write the attempts down, then hand them over. What cannot be written down goes back."""
+        """Write the attempts down and begin them. What cannot be written down goes back."""
         if not picked:
             return
-        by_query = {place.ticket.query: place for place in picked}
-        done = asyncio.Event()
-        self._starting.update(dict.fromkeys(by_query, done))
+        ids = [place.ticket.query for place in picked]
         epoch, now = self._store.epoch, time.time()
         try:
-            rows = await self._store.write(
-                lambda db: queries.dispatch(db, list(by_query), epoch, now)
-            )
-            attempts = [self._begin(by_query.pop(row.id), row.attempt, row.body) for row in rows]
-            for place in by_query.values():  # ended meanwhile
-                place.lane.queue.ended(place.ticket.query, 0.0)
-                self._count(place.ticket.user, -1)
-        except BaseException:
-            for place in by_query.values():
-                place.lane.queue.put_back(place.ticket.query)
-                self._count(place.ticket.user, -1)
-            raise
-        finally:
+            rows = await self._store.write(lambda db: queries.dispatch(db, ids, epoch, now))
+            begun = {row.id: row for row in rows}
             for place in picked:
-                self._starting.pop(place.ticket.query, None)
-            done.set()
-        self._hand_over(attempts)
+                row = begun.get(place.ticket.query)
+                if row is None:  # ended meanwhile
+                    self.let_go(place)
+                else:
+                    self.begin(place, row.attempt, row.body)
+        except BaseException:
+            for place in picked:
+                if place.ticket.query in self._starting:
+                    place.lane.queue.put_back(place.ticket.query)
+                    self._taken(place)
+                    self._count(place.ticket.user, -1)
+            raise
 
-    def _begin(self, place: Place, number: int, body: bytes) -> Attempt:
+    def begin(self, place: Place, number: int, body: bytes) -> None:
+        """Start an attempt that has its slot and is written down."""
         now = time.monotonic()
         attempt = Attempt(
             AttemptRef(place.ticket.query, number, self._store.epoch),
@@ -198,13 +242,18 @@ class Dispatcher:
         )
         self.attempts[attempt.query] = attempt
         place.lane.attempts.add(attempt)
+        self._taken(place)
         place.stream.start(number, place.lane.model)
         carrier = asyncio.create_task(self._carry(attempt), name=f"mtor-carry-{attempt.query}")
         self._carriers.add(carrier)
         carrier.add_done_callback(self._carriers.discard)
-        return attempt
+        if not self._ready:
+            # What one commit brought begins in the same round: a message to Dask for all of it.
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._ready.append(attempt)
 
-    def _hand_over(self, attempts: list[Attempt]) -> None:
+    def _hand_over(self) -> None:
+        attempts, self._ready = self._ready, []
         assert self.tasks is not None
         for lane, group in groupby(attempts, key=lambda attempt: attempt.lane):
             waiting = list(group)

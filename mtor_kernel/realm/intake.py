@@ -22,6 +22,7 @@ from mtor_kernel.protocol.errors import InsufficientFunds, NoModel, QuotaExceede
 from mtor_kernel.protocol.identity import Role, User
 from mtor_kernel.protocol.query import Audio, Query, text_of
 from mtor_kernel.realm import recordings
+from mtor_kernel.realm.dispatch import Dispatcher
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.streams import Stream
@@ -84,8 +85,10 @@ class Intake(LoggingConfigurable):
 
     Parameters
     ----------
+    dispatcher
+        Starts what is on the line.
     placed
-        Told of every query that is on the line from now on.
+        Told of every query that is under way from now on.
     """
 
     max_waiting = Integer(
@@ -105,6 +108,7 @@ class Intake(LoggingConfigurable):
         lanes: Lanes,
         people: People,
         blobs: Blobs,
+        dispatcher: Dispatcher,
         placed: Callable[[Place], None],
         **kwargs: Any,
     ) -> None:
@@ -113,6 +117,7 @@ class Intake(LoggingConfigurable):
         self._lanes = lanes
         self._people = people
         self._blobs = blobs
+        self._dispatcher = dispatcher
         self._placed = placed
         #: Whether queries are taken.
         self.open = True
@@ -155,19 +160,28 @@ class Intake(LoggingConfigurable):
         # Whatever can go wrong goes wrong before it is written down.
         cost = pricing.cost_estimate(plan.worst, lane.estimator.output_tokens)
         ticket = Ticket(new.id, user.name, cost, query.priority, self._weight(user.role))
-        accepted = await self._store.write(lambda db: queries.accept(db, new, quotas, decide))
-        if not accepted.repeated:
-            self._enlist(
-                Place(
-                    ticket,
-                    lane,
-                    Stream(new.id, user.name),
-                    new.created_at,
-                    time.monotonic() + query.ttl_seconds,
-                    bound.hold_micro,
-                    query.model,
-                )
+        stream = Stream(new.id, user.name)
+        deadline = time.monotonic() + query.ttl_seconds
+        place = Place(ticket, lane, stream, new.created_at, deadline, bound.hold_micro, query.model)
+        claimed = self._dispatcher.claim(place)
+        epoch = self._store.epoch if claimed else None
+        try:
+            accepted = await self._store.write(
+                lambda db: queries.accept(db, new, quotas, decide, epoch)
             )
+        except BaseException:
+            if claimed:
+                self._dispatcher.let_go(place)
+            raise
+        if accepted.repeated:
+            if claimed:
+                self._dispatcher.let_go(place)
+        elif claimed:
+            self._lanes.places[new.id] = place
+            self._placed(place)
+            self._dispatcher.begin(place, 1, new.body)
+        else:
+            self._enlist(place)
         return Submitted(accepted.query, accepted.model, accepted.hold_micro, accepted.repeated)
 
     async def reclaim(self) -> None:
@@ -195,8 +209,10 @@ class Intake(LoggingConfigurable):
         """Return the lane of a query and what it may take, or raise what is wrong with it."""
         catalogue = self._lanes.catalogue
 
+        worst: dict[str, Usage] = {}
+
         def check(spec: ModelSpec) -> None:
-            fit.check(catalogue, user, query, spec)
+            worst[spec.name] = fit.check(catalogue, user, query, spec)
             recordings.check_length(seconds, spec)
 
         lane, chain = self._lanes.routes(query.model, check)
@@ -210,12 +226,11 @@ class Intake(LoggingConfigurable):
                 limit=self.max_waiting,
                 used=under_way,
             )
-        worst = pricing.worst_case(query, lane.spec)
-        least = most = _bound(worst, lane.spec)
+        least = most = _bound(worst[lane.model], lane.spec)
         for spec in chain:
             if spec is not lane.spec:
-                most = most.or_more(_bound(pricing.worst_case(query, spec), spec))
-        return _Plan(lane, worst, least, most)
+                most = most.or_more(_bound(worst[spec.name], spec))
+        return _Plan(lane, worst[lane.model], least, most)
 
     def _place(self, row: WaitingRow, now: float) -> Place:
         """Return the place of a query that an earlier run of the realm admitted."""
@@ -239,6 +254,7 @@ class Intake(LoggingConfigurable):
         self._lanes.places[place.ticket.query] = place
         place.lane.queue.push(place.ticket)
         self._placed(place)
+        self._dispatcher.capacity_changed()
 
     async def _give_up(self, row: WaitingRow, now: float) -> None:
         gone = NoModel(f"The model {row.model} is not in the catalogue any more.").info()

@@ -56,6 +56,8 @@ class Lane:
         self.score = Score()
         self.estimator = Estimator(spec)
         self.attempts: set[Attempt] = set()
+        #: How many have a slot and are being written down.
+        self.starting = 0
         #: Since when its model is not in the catalogue any more, in monotonic seconds.
         self.retired_at: float | None = None
         #: Whether no entry names its model: workers found it behind one that stands for several.
@@ -86,9 +88,7 @@ class Lane:
 
     def free(self, slots: int) -> int:
         """Return how many more attempts may start now, of `slots` in all."""
-        if not len(self.queue):
-            return 0
-        return slots - len(self.attempts)
+        return slots - len(self.attempts) - self.starting
 
     def eta(self, position: int, slots: int) -> float | None:
         """Return about how many seconds the query at `position` waits."""

@@ -35,7 +35,7 @@ from mtor_kernel.realm.dispatch import Dispatcher
 from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.intake import Intake, Quote, Submitted
-from mtor_kernel.realm.lanes import Lanes, Place
+from mtor_kernel.realm.lanes import Lanes
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.pulls import Pulls
 from mtor_kernel.realm.reaper import Reaper
@@ -118,7 +118,13 @@ class Realm(LoggingConfigurable):
             ],
         )
         self._intake = Intake(
-            self.store, self.lanes, self.people, self.blobs, self._placed, parent=self
+            self.store,
+            self.lanes,
+            self.people,
+            self.blobs,
+            self._dispatcher,
+            lambda place: self._reaper.remember(place.ticket.query, place.deadline),
+            parent=self,
         )
         self.sysop = Sysop(self)
         self.acts = Acts(self)
@@ -406,10 +412,6 @@ class Realm(LoggingConfigurable):
     @admission_open.setter
     def admission_open(self, on: bool) -> None:
         self._intake.open = on
-
-    def _placed(self, place: Place) -> None:
-        self._reaper.remember(place.ticket.query, place.deadline)
-        self._dispatcher.capacity_changed()
 
     def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Carry `work` to its end even if whoever waits for it goes away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.check import check_query
 from mtor_kernel.protocol.errors import Forbidden
@@ -11,8 +12,8 @@ from mtor_kernel.scheduling import pricing
 from mtor_kernel.scheduling.routing import Catalogue, name_for
 
 
-def check(catalogue: Catalogue, user: User, query: Query, spec: ModelSpec) -> None:
-    """Return if `user` may ask `query` of a model of the catalogue, and the model takes it.
+def check(catalogue: Catalogue, user: User, query: Query, spec: ModelSpec) -> Usage:
+    """Return what `query` uses at worst of a model that `user` may ask it of, and that takes it.
 
     Raises
     ------
@@ -24,7 +25,7 @@ def check(catalogue: Catalogue, user: User, query: Query, spec: ModelSpec) -> No
     user.require(f"{SCOPE_QUERY}:{spec.modality}")
     check_role(spec, user)
     check_query(query, spec, lambda modality: name_for(catalogue, modality))
-    pricing.worst_case(query, spec)
+    return pricing.worst_case(query, spec)
 
 
 def check_role(spec: ModelSpec, user: User) -> None:

@@ -94,7 +94,7 @@ _ARRIVAL = Prepared(
     )
     .where(person.c.name == bindparam("who"))
 )
-_ACCEPT = Prepared(sa.insert(query).values(stage=Stage.QUEUED, attempt=0))
+_ACCEPT = Prepared(sa.insert(query))
 _ASK = Prepared(sa.insert(question))
 _DISPATCH = (
     _into(Stage.RUNNING, Stage.QUEUED)
@@ -144,11 +144,14 @@ _WAITING = (
 )  # fmt: skip
 
 
-def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -> Accepted:
+def accept(
+    conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide, epoch: int | None = None
+) -> Accepted:
     """Write a query down with its hold, or return the one that the same key named before.
 
     `quotas` are those of the person's groups and role; what a sysop has set for the person goes
-    before them, rule by rule.
+    before them, rule by rule. In an `epoch` its first attempt begins in the same moment: a slot is
+    kept for it.
 
     Raises
     ------
@@ -176,7 +179,7 @@ def accept(conn: sa.Connection, new: NewQuery, quotas: Quotas, decide: Decide) -
     rules = quotas if own is None else own.over(quotas)
     used = standing(conn, new.user, rules, new.created_at)
     decide(used, rules, new.hold_micro, new.tokens, new.created_at)
-    return _write(conn, new)
+    return _write(conn, new, epoch)
 
 
 def known(conn: sa.Connection, user: str, key: str, body_hash: str) -> Accepted | None:
@@ -203,7 +206,9 @@ def _repeated(found: Row, key: str, body_hash: str) -> Accepted:
     )
 
 
-def _write(conn: sa.Connection, new: NewQuery) -> Accepted:
+def _write(conn: sa.Connection, new: NewQuery, epoch: int | None) -> Accepted:
+    begins = epoch is not None
+    stage = step(Stage.QUEUED, Stage.RUNNING) if begins else Stage.QUEUED
     of = ledger.account_of(new.user)
     hold_id = ledger.hold(conn, of, new.hold_micro, new.id, new.created_at)
     row = {
@@ -221,12 +226,16 @@ def _write(conn: sa.Connection, new: NewQuery) -> Accepted:
         "hold_micro": new.hold_micro,
         "created_at": new.created_at,
         "expires_at": new.expires_at,
+        "stage": stage,
+        "attempt": int(begins),
+        "epoch": epoch,
+        "started_at": new.created_at if begins else None,
     }
     _ACCEPT.run(conn, row)
     _ASK.run(conn, {"query": new.id, "body": new.body})
     if new.blobs:
         ask_about(conn, new.id, new.user, new.blobs)
-    return Accepted(new.id, hold_id, new.model, new.hold_micro)
+    return Accepted(new.id, hold_id, new.model, new.hold_micro, stage=stage)
 
 
 def dispatch(conn: sa.Connection, ids: Iterable[str], epoch: int, now: float) -> list[Dispatched]:
