@@ -58,6 +58,11 @@ hub: $(HUB) $(PROXY)
 
 proxy: $(PROXY)
 
+# What Binder would do, as far as that goes without a container engine. ARGS=--check measures it,
+# ARGS=--keep takes what was built before.
+binder: $(LAB)
+	$(BIN)/python -m tools.binder build/binder $(ARGS)
+
 test: lint $(PROXY)
 	$(PULL)
 	$(JLPM) test
