@@ -17,6 +17,7 @@ import msgspec
 
 from mtor_kernel.client import moments
 from mtor_kernel.client.connection import Connection
+from mtor_kernel.client.export import as_json, as_markdown
 from mtor_kernel.client.http import Http, segment
 from mtor_kernel.client.media import Media
 from mtor_kernel.client.modalities import Modalities
@@ -31,7 +32,15 @@ from mtor_kernel.locate import Address
 from mtor_kernel.protocol.errors import BadInput, WorkerLost
 from mtor_kernel.protocol.ngram import Chunk, Notice, RealmState, Requeued
 from mtor_kernel.protocol.query import Query
-from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow, WorkerInfo
+from mtor_kernel.protocol.views import (
+    ConversationInfo,
+    Me,
+    ModelInfo,
+    Page,
+    QueryInfo,
+    UsageRow,
+    WorkerInfo,
+)
 
 if TYPE_CHECKING:
     from mtor_kernel.client.mapping.report import Report
@@ -320,6 +329,40 @@ class RealmClient(Modalities):
     async def cancel(self, id: str) -> None:
         """Stop one of one's own queries. One that has ended stays as it is."""
         await self._http.fetch("DELETE", f"api/queries/{segment(id)}")
+
+    # Conversations.
+
+    async def conversations(self, limit: int = 50) -> list[ConversationInfo]:
+        """Return one's own conversations, the latest first, without their queries."""
+        return await self._http.list("api/conversations", ConversationInfo, limit=limit)
+
+    async def conversation(self, id: str) -> ConversationInfo:
+        """Return one conversation with its questions and answers."""
+        return await self._http.get(f"api/conversations/{segment(id)}", ConversationInfo)
+
+    async def keep_turn(self, id: str, name: str, query: str) -> None:
+        """Add an answered query to a conversation, which begins with its first.
+
+        `id` is one's own choice, 32 hexadecimal digits, and so is the `name` of a new one.
+        """
+        turn = {"query": query, "name": name}
+        await self._http.post(f"api/conversations/{segment(id)}", turn, Any)
+
+    async def rename_conversation(self, id: str, name: str) -> ConversationInfo:
+        """Call a conversation something else."""
+        path = f"api/conversations/{segment(id)}"
+        return await self._http.post(path, {"name": name}, ConversationInfo, "PATCH")
+
+    async def forget_conversation(self, id: str) -> None:
+        """Drop a conversation; its queries stay in the history."""
+        await self._http.fetch("DELETE", f"api/conversations/{segment(id)}")
+
+    async def export_conversation(self, id: str, form: str = "markdown") -> str:
+        """Return a conversation as a document: ``markdown`` or ``json``."""
+        forms = {"markdown": as_markdown, "json": as_json}
+        if form not in forms:
+            raise BadInput(f"A conversation is exported as markdown or json, not as {form!r}.")
+        return forms[form](await self.conversation(id))
 
     # Blobs.
 

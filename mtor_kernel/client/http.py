@@ -66,11 +66,11 @@ class Http:
         page = await self.get(path, Page, **query)
         return [msgspec.convert(item, kind) for item in page.items]
 
-    async def post(self, path: str, value: Any, kind: type[T]) -> T:
+    async def post(self, path: str, value: Any, kind: type[T], method: str = "POST") -> T:
         """Send `value` as JSON to `path` and return what comes back as a `kind`."""
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(value)
-        response = await self.fetch("POST", path, body=body, headers=headers)
+        response = await self.fetch(method, path, body=body, headers=headers)
         return self.decode(response.body or b"null", kind)
 
     async def fetch(

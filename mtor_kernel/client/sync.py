@@ -22,7 +22,7 @@ from mtor_kernel.client.sync_sysop import PlainSysop
 from mtor_kernel.locate import Address, find_or_start
 from mtor_kernel.protocol.ngram import Notice, QueryEvent, RealmState
 from mtor_kernel.protocol.query import Audio, Image, Query
-from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, WorkerInfo
+from mtor_kernel.protocol.views import ConversationInfo, Me, ModelInfo, QueryInfo, WorkerInfo
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -223,6 +223,30 @@ class Realm(PlainModalities):
     def usage(self, days: int = 30) -> Spending:
         """Return what one spent by day and model: rows, ``.frame`` and ``.figure``."""
         return Spending(self._loop.call(self._client.usage, days))
+
+    def conversations(self, limit: int = 50) -> list[ConversationInfo]:
+        """Return one's own conversations, the latest first, without their queries."""
+        return self._loop.call(self._client.conversations, limit)
+
+    def conversation(self, id: str) -> ConversationInfo:
+        """Return one conversation with its questions and answers."""
+        return self._loop.call(self._client.conversation, id)
+
+    def keep_turn(self, id: str, name: str, query: str) -> None:
+        """Add an answered query to a conversation; see :meth:`RealmClient.keep_turn`."""
+        self._loop.call(self._client.keep_turn, id, name, query)
+
+    def rename_conversation(self, id: str, name: str) -> ConversationInfo:
+        """Call a conversation something else."""
+        return self._loop.call(self._client.rename_conversation, id, name)
+
+    def forget_conversation(self, id: str) -> None:
+        """Drop a conversation; its queries stay in the history."""
+        self._loop.call(self._client.forget_conversation, id)
+
+    def export_conversation(self, id: str, form: str = "markdown") -> str:
+        """Return a conversation as a document: ``markdown`` or ``json``."""
+        return self._loop.call(self._client.export_conversation, id, form)
 
     def info(self, id: str) -> QueryInfo:
         """Return one of one's own queries, with its question and its answer."""

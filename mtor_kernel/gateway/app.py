@@ -13,6 +13,7 @@ from tornado.web import Application, RequestHandler
 
 from mtor_kernel.gateway import (
     blobs,
+    conversations,
     linkblobs,
     me,
     models,
@@ -48,6 +49,8 @@ ROUTES: tuple[tuple[str, type[Gate]], ...] = (
     ("api/queries/{id}", queries.OneQuery),
     ("api/queries/{id}/events", Events),
     ("api/quote", queries.Quotes),
+    ("api/conversations", conversations.Conversations),
+    ("api/conversations/{id}", conversations.OneConversation),
     ("v1/chat/completions", openai.ChatCompletions),
     ("v1/embeddings", openai_vectors.Embeddings),
     ("v1/images/generations", openai_images.ImageGenerations),

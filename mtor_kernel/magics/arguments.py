@@ -27,6 +27,7 @@ LOOKING = {
     "history": "WORDS",
     "cancel": "ID",
     "forget": "NAME",
+    "conversations": "show, rename, resume, export or forget",
     "sysop": "ORDER",
     "replay": "on, off, only or status",
     "help": "",
@@ -52,7 +53,9 @@ HELP = """\
 %mtor me                         who you are here, what you have and what you used
 %mtor history [WORDS]            your queries and what each cost; WORDS searches them
 %mtor cancel ID                  stop a query; the first letters of its id will do
-%mtor forget [NAME]              drop a conversation
+%mtor forget [NAME]              drop a conversation from this kernel
+%mtor conversations              those that the realm keeps; also show NAME, rename NAME NEW,
+                                 resume NAME, export NAME FILE, forget NAME
 %mtor sysop ORDER                run the place, if you may: people, ban, quota, audit ...
 %mtor replay on|off|only|status  record answers beside the notebook, and give them again
 %mtor help                       this page

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
 from mtor_kernel.protocol.query import Message, Text
 
 #: Tokens that a turn costs beside its words.
@@ -14,6 +18,8 @@ class Conversations:
     def __init__(self) -> None:
         self._threads: dict[str, tuple[Message, ...]] = {}
         self._systems: dict[str, str] = {}
+        #: Under which id the realm keeps each thread; chosen with its first turn.
+        self._ids: dict[str, str] = {}
 
     def ask(
         self, name: str, prompt: str, system: str = "", room: int | None = None
@@ -38,16 +44,52 @@ class Conversations:
         turn = (Message("user", (Text(prompt),)), Message("assistant", (Text(answer),)))
         self._threads[name] = (*self._threads.get(name, ()), *turn)
 
+    def id_of(self, name: str) -> str:
+        """Return the id under which the realm keeps a thread; a new one for a new thread."""
+        return self._ids.setdefault(name, uuid.uuid4().hex)
+
+    def known_id(self, name: str) -> str:
+        """Return the id of a thread that has turns here; empty where there is none."""
+        return self._ids.get(name, "") if name in self._threads else ""
+
+    def rename(self, name: str, new: str) -> None:
+        """Call a thread `new`; raise :class:`KeyError` where there is none.
+
+        A thread that had that name is dropped here.
+        """
+        if name not in self.names():
+            raise KeyError(name)
+        for kept in (self._threads, self._systems, self._ids):
+            _move(kept, name, new)
+
+    def resume(
+        self, name: str, id: str, turns: Iterable[tuple[Message, Message]], system: str
+    ) -> int:
+        """Go on with a thread that the realm has kept; return how many turns it has."""
+        self._threads[name] = tuple(message for turn in turns for message in turn)
+        self._ids[name] = id
+        self._systems.pop(name, None)
+        if system:
+            self._systems[name] = system
+        return len(self._threads[name]) // 2
+
     def forget(self, name: str) -> int:
         """Drop a thread and return how many turns it had; raise :class:`KeyError` where none is."""
         if name not in self.names():
             raise KeyError(name)
         self._systems.pop(name, None)
+        self._ids.pop(name, None)
         return len(self._threads.pop(name, ())) // 2
 
     def names(self) -> list[str]:
         """Return the names of all threads."""
         return sorted({*self._threads, *self._systems})
+
+
+def _move(kept: dict[str, Any], name: str, new: str) -> None:
+    kept.pop(new, None)
+    if name in kept:
+        kept[new] = kept.pop(name)
 
 
 def tokens_of(messages: tuple[Message, ...]) -> int:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from asyncio import CancelledError
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from mtor_kernel.magics.past import parse_past
 from mtor_kernel.magics.questions import keep_questions
 from mtor_kernel.magics.replaying import Replaying
 from mtor_kernel.magics.table import Table
+from mtor_kernel.magics.threads import Threads
 from mtor_kernel.protocol.errors import NotFound, RealmError
 from mtor_kernel.protocol.query import Message, Query, Text, make_options
 from mtor_kernel.telling.figures import show_count
@@ -143,9 +145,16 @@ class MtorMagics(Magics):
             query = Query(messages, asked.model, make_options(asked.options))
         reply = ask(self.realm, query, self._display(asked.stream))
         if asked.command == "chat":
-            self._conversations.answered(asked.conversation, prompt, reply.text)
+            self._answered(asked.conversation, prompt, reply)
         if asked.bind:
             self._ip.push({asked.bind: reply})
+
+    def _answered(self, name: str, prompt: str, reply: Reply) -> None:
+        """Keep a turn, here and at the realm."""
+        self._conversations.answered(name, prompt, reply.text)
+        if self.realm.replay is None:  # a played answer may be another realm's
+            with suppress(RealmError):  # an older realm keeps none, and the answer is here
+                self.realm.keep_turn(self._conversations.id_of(name), name[:100], reply.query)
 
     def _query_with(self, pictures: list[Any], asked: Ask, prompt: str, system: str) -> Query:
         """Return the query for a prompt that names pictures, of a model that sees."""
@@ -240,6 +249,9 @@ class MtorMagics(Magics):
                 self._forget(command.rest or "main")
             case "sysop":
                 self._order(command.rest)
+            case "conversations":
+                told = Threads(self.realm, self._conversations).command(command.rest)
+                display(told) if isinstance(told, Table) else print(told)  # noqa: T201 - said to a person
             case "replay":
                 told = self.replaying.command(command.rest)
                 display(told) if isinstance(told, Table) else print(told)  # noqa: T201 - said to a person

@@ -102,6 +102,19 @@ class QueryInfo(_View):
     answer: Answer | None = None
 
 
+class ConversationInfo(_View):
+    """Answered queries that belong together, under their owner's name for them."""
+
+    id: str
+    name: str
+    started_at: float
+    last_at: float
+    #: How many queries.
+    turns: int = 0
+    #: In order; only where one conversation is asked for, not in lists.
+    queries: tuple[QueryInfo, ...] = ()
+
+
 class QuotaInfo(_View):
     """One rule, how much of it is used, and when it starts afresh."""
 

@@ -31,6 +31,7 @@ from mtor_kernel.realm.acts import LOOK_SECONDS, Acts
 from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import CatalogueFile
+from mtor_kernel.realm.conversations import Conversations
 from mtor_kernel.realm.dispatch import Dispatcher
 from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.followers import Follower
@@ -328,6 +329,11 @@ class Realm(LoggingConfigurable):
         return await self.store.read(
             lambda db: queries.history(db, user.name, sought, before=before, limit=limit)
         )
+
+    @property
+    def conversations(self) -> Conversations:
+        """Everybody's conversations."""
+        return Conversations(self.store)
 
     async def usage(self, user: User, days: int = 30) -> list[UsageRow]:
         """Return what that person spent by day and model."""

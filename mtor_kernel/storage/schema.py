@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: a database that stands here needs none.
-HEAD = "m0005"
+HEAD = "m0006"
 
 metadata = MetaData(
     naming_convention={
@@ -251,3 +251,23 @@ seal = Table(
     Column("at", Double, nullable=False),
     Column("hash", String(64), nullable=False),
 )
+
+#: A person's answered queries that belong together, and what they call them.
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person", String(255), ForeignKey("person.name"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("last_at", Double, nullable=False),
+)
+Index("conversation_person", conversation.c.person, conversation.c.last_at)
+
+conversation_turn = Table(
+    "conversation_turn",
+    metadata,
+    Column("query", String(32), ForeignKey("query.id"), primary_key=True),
+    Column("conversation", String(32), ForeignKey("conversation.id"), nullable=False),
+)
+Index("conversation_turn_conversation", conversation_turn.c.conversation)

@@ -115,13 +115,17 @@ async def known(door: Door) -> AsyncIterator[dict[str, str]]:
     async with door.http() as http:
         query = (await http.post("api/queries", json=asking())).json()["query"]
         await http.get(f"api/queries/{query}/events")
+        turn = {"query": query, "name": "bees"}
+        await http.post(f"api/conversations/{CONVERSATION}", json=turn)
         png = {"Content-Type": "image/png"}
         blob = (await http.post("api/blobs", content=b"picture", headers=png)).json()["id"]
     worker = door.small.realm.workers.infos()[0].name
     yield {"query": query, "blob": blob, "worker": worker}
 
 
+CONVERSATION = "c" * 32
 NO_ATTEMPT = {"query": "0" * 32, "attempt": 1, "epoch": 1}
+NAMED = {"json": {"name": "honey"}}
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
 PICTURE = {"image": ("a.png", picture())}
 LISTEN = {
@@ -143,6 +147,12 @@ CALLS: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "api/queries/{id}/events", "api/queries/{query}/events?after=end", {}, 204),
     ("GET", "api/queries/{id}/events", "api/queries/{query}/events?after=x", {}, 400),
     ("POST", "api/quote", "", {"json": asking()["query"]}, 200),
+    ("GET", "api/conversations", "", {}, 200),
+    ("GET", "api/conversations/{id}", f"api/conversations/{CONVERSATION}", {}, 200),
+    ("GET", "api/conversations/{id}", f"api/conversations/{'0' * 32}", {}, 404),
+    ("POST", "api/conversations/{id}", f"api/conversations/{CONVERSATION}", {"json": {}}, 400),
+    ("PATCH", "api/conversations/{id}", f"api/conversations/{CONVERSATION}", NAMED, 200),
+    ("DELETE", "api/conversations/{id}", f"api/conversations/{CONVERSATION}", {}, 204),
     ("POST", "api/blobs", "", {"content": b"x", "headers": {"Content-Type": "a/b"}}, 201),
     ("POST", "api/blobs", "", {"content": b"x"}, 400),
     ("GET", "api/blobs/{id}", "api/blobs/{blob}", {}, 200),
@@ -222,7 +232,7 @@ async def test_what_is_answered_is_what_was_described(
     how: dict[str, Any],
     status: int,
 ) -> None:
-    mine = path.startswith(("api/queries", "api/blobs"))
+    mine = path.startswith(("api/queries", "api/conversations", "api/blobs"))
     token = ANN if mine else LINK_TOKEN if path.startswith("link/") else TOKEN
     async with door.http(token) as http:
         answer = await http.request(method, (address or path).format(**known), **how)

@@ -26,6 +26,8 @@ ROWS = {
     "api/queries/{id}": "person",
     "api/queries/{id}/events": "person",
     "api/quote": "person",
+    "api/conversations": "person",
+    "api/conversations/{id}": "person",
     "v1/chat/completions": "person",
     "v1/embeddings": "person",
     "v1/images/generations": "person",
