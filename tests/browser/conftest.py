@@ -10,6 +10,9 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.browser.chromium import ARGUMENTS, CHROMIUM
 from tests.browser.labserver import BUILT, serve_lab
 from tests.browser.media import show, speak
+from tests.kernel.elsewhere import MORE, RealmElsewhere
+from tests.modalities import MODALITIES
+from tests.widgets.conftest import SLOW
 
 #: A real model answers, on a machine that may have much to do.
 PATIENCE_MS = 120_000
@@ -57,6 +60,16 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     speak(folder / "called.wav", "Computer, what do bees make?", pause_seconds=8.0)
     show(folder / "card.y4m", WORD)
     return folder
+
+
+@pytest.fixture(scope="session")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which kernels find a small realm that answers at once."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: install it to drive the widgets")
+    realm = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES + MORE + SLOW)
+    yield realm.environment
+    realm.close()
 
 
 def devices(media: Path, sound: str = "question.wav") -> tuple[str, ...]:

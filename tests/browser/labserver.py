@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "mtor_kernel" / "labextension"
+AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 START_SECONDS = 90
 #: What to open, and what each application is told beside what all are.
 APPLICATIONS = {
@@ -74,6 +75,30 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
                 capture_output=True,
                 check=False,
             )
+
+
+@contextlib.contextmanager
+def serve_voila(notebook: Path, **variables: str) -> Iterator[str]:
+    """Run Voilà for one notebook; gives the address of its page."""
+    port = _free_port()
+    log = notebook.with_suffix(".log")
+    with log.open("w") as out:
+        page = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "voila", "--no-browser", f"--port={port}"),
+                *("--Voila.ip=127.0.0.1", os.fspath(notebook)),
+            ],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=notebook.parent,
+            env=os.environ | variables,
+        )
+        try:
+            _await(f"http://127.0.0.1:{port}/voila/static/voila.js", page, log)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            page.terminate()
+            page.wait(20)
 
 
 def set_up_quietly(settings: Path) -> None:

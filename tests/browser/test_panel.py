@@ -7,11 +7,10 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import PATIENCE_MS, WORD, Browsers, devices, open_panel
-from tests.browser.labserver import ROOT
+from tests.browser.labserver import AXE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
 
-AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 TABS = ("Talk", "Look", "Imagine", "Queue", "Workers", "Credits", "Sysop")
 
 

@@ -1,12 +1,14 @@
 """A picture of each tab, for the documentation: `MTOR_PICTURES=docs/images` has them kept."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Browsers, devices, open_panel
+from tests.browser.notebooks import ended, open_notebook, run_cell, write_notebook
 from tests.browser.test_panel import TABS, ask
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
@@ -44,3 +46,58 @@ async def test_every_tab_shows_something_worth_a_picture(
         shown = page if tab == "Talk" else page.locator(".jp-mtor-panel")
         await shown.screenshot(path=picture)
         assert picture.stat().st_size > 5_000
+
+
+WIDGETS = {
+    "camera": "from mtor_kernel.widgets import Camera\nframe = await Camera().frame()",
+    "ask": "from mtor_kernel.widgets import Ask\nAsk(max_tokens=80)",
+    "drawing": "from mtor_kernel.widgets import Drawing\nDrawing(seed=7)",
+    "map": "realm.map('Say something nice about {n}.', [f'day {n}' for n in range(40)])",
+    "queue": "from mtor_kernel.widgets import Queue\nQueue()",
+    "cost": "from mtor_kernel.widgets import Cost\nCost()",
+}
+
+
+async def use(cell: Locator, widget: str) -> None:
+    """Do with a widget what makes a picture of it worth looking at."""
+    if widget == "camera":
+        await cell.get_by_role("button", name="Use the camera").click()
+        await expect(cell.get_by_role("button", name="Take the picture")).to_be_enabled()
+    elif widget == "ask":
+        await cell.get_by_label("Your question").fill("What do bees make?")
+        await cell.get_by_role("button", name="Ask").click()
+        await expect(cell.get_by_text("credits")).to_be_visible()
+    elif widget == "drawing":
+        await cell.get_by_label("What to draw").fill("a red heart")
+        await cell.get_by_role("button", name="Draw").click()
+        await expect(cell.get_by_alt_text("a red heart", exact=True)).to_be_visible()
+    elif widget == "map":
+        await expect(cell.get_by_text("left")).to_be_visible()
+    else:
+        await expect(cell.get_by_role("table").first).to_be_visible()
+
+
+async def test_every_widget_shows_something_worth_a_picture(
+    browsers: Browsers, lab: str, media: Path, tmp_path: Path
+) -> None:
+    folder = Path(os.environ.get("MTOR_PICTURES") or tmp_path)
+    browser = await browsers.start(*devices(media))
+    write_notebook(tmp_path / "w.ipynb", *WIDGETS.values())
+    root, token = lab.split("/lab?token=")
+    made = {"type": "notebook", "content": json.loads((tmp_path / "w.ipynb").read_text())}
+    about = await browser.new_page()
+    await about.request.put(
+        f"{root}/api/contents/w.ipynb", headers={"Authorization": f"token {token}"}, data=made
+    )
+    page = await open_notebook(browser, lab, "w.ipynb")
+    for number, widget in enumerate(WIDGETS):
+        cell = await run_cell(page, number)
+        await use(cell, widget)
+        picture = folder / f"widget-{widget}.png"
+        await cell.locator(".mtor-widget").screenshot(path=picture)
+        assert picture.stat().st_size > 2_000
+        if widget == "camera":
+            await cell.get_by_role("button", name="Take the picture").click()
+        elif widget == "map":
+            await cell.get_by_role("button", name="Stop").click()
+        await ended(cell)

@@ -1,5 +1,6 @@
 """The widgets in a real browser, with a false camera and a false microphone."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import CHROMIUM, Browsers, devices
-from tests.browser.labserver import serve_lab
+from tests.browser.conftest import Browsers, devices
+from tests.browser.labserver import AXE, serve_lab
 from tests.browser.notebooks import (
     LIVE,
     RELEASED,
@@ -21,9 +22,6 @@ from tests.browser.notebooks import (
     saved,
     write_notebook,
 )
-from tests.kernel.elsewhere import MORE, RealmElsewhere
-from tests.modalities import MODALITIES
-from tests.widgets.conftest import SLOW
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
 
@@ -68,18 +66,13 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def jupyter(
+    tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]
+) -> Iterator[tuple[str, Path]]:
     """The address of a lab with a small realm, and the folder of its notebooks."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: install it to drive the widgets")
     folder = tmp_path_factory.mktemp("widgets")
-    realm = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES + MORE + SLOW)
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in realm.environment.items():
-            environment.setenv(name, value)
-        with serve_lab(folder) as address:
-            yield address, folder / "work"
-    realm.close()
+    with serve_lab(folder, **surroundings) as address:
+        yield address, folder / "work"
 
 
 @pytest.fixture
@@ -257,3 +250,39 @@ async def test_a_magic_asks_about_what_the_camera_sees_and_what_is_said(desk: De
     await expect(other.locator(".jp-OutputArea")).to_contain_text("credits")
     assert await page.evaluate(RELEASED)
     assert len(str(await desk.kept(page, "magic"))) < 5000
+
+
+SHOWN = """from mtor_kernel.widgets import Ask, Camera, Cost, Drawing, Microphone, Queue
+realm.ask("hello")
+ask, drawing = Ask(), Drawing()
+ask.ask("# Bees\\n\\nmake [honey](https://example.org), `code` and\\n\\n- wax\\n- noise")
+drawing.draw("a red heart")
+ask.wait(20), drawing.wait(20)
+display(Camera(wanted=True), Microphone(), ask, drawing, Queue(), Cost())"""
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+async def test_axe_finds_no_violation_in_any_widget(desk: Desk, theme: str) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: run `jlpm install` in labextension")
+    page = await desk.open(f"axe-{theme}", SHOWN)
+    await page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
+        f"JupyterLab {theme}",
+    )
+    light = "true" if theme == "Light" else "false"
+    await page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+    await page.set_viewport_size({"width": 1100, "height": 3000})
+    cell = await run_cell(page, 0)
+    await expect(cell.get_by_role("table", name="By model")).to_be_visible()
+    await expect(cell.get_by_role("table", name="Lanes")).to_be_visible()
+    await expect(cell.get_by_alt_text("a red heart", exact=True)).to_be_visible()
+    await press(cell, "Use the camera")
+    await press(cell, "Record")
+    await expect(cell.get_by_text("0:01")).to_be_visible()
+    folder = Path(os.environ.get("MTOR_PICTURES") or desk.folder)
+    await cell.screenshot(path=folder / f"widgets-{theme.lower()}.png")
+    await page.add_script_tag(path=AXE)
+    found = await page.evaluate("axe.run('.jp-OutputArea')")
+    shown = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+    assert shown == []

@@ -12,11 +12,11 @@ export default widget(({ root, line }) => {
       make('p', {}, `${spent} credits spent ${span}.`)
     );
     if (models.length) {
-      body.append(make('h3', {}, 'By model'), table('By model', ['Model', 'Queries', 'Credits'], models));
+      body.append(make('p', { class: 'mtor-head' }, 'By model'), table('By model', ['Model', 'Queries', 'Credits'], models));
     }
     if (days.length) {
       const rows = days.map(({ day, credits, share }) => [day, bar(day, share), credits]);
-      body.append(make('h3', {}, 'By day'), table('By day', ['Day', 'Share', 'Credits'], rows));
+      body.append(make('p', { class: 'mtor-head' }, 'By day'), table('By day', ['Day', 'Share', 'Credits'], rows));
     }
   });
 

@@ -28,7 +28,7 @@ export default widget(({ root, line }) => {
 
   line.on('queue', ({ open, mine, lanes: found }) => {
     if (!list.isConnected) {
-      body.replaceChildren(make('h3', {}, 'My queries'), none, list, make('h3', {}, 'Lanes'), paused, lanes);
+      body.replaceChildren(make('p', { class: 'mtor-head' }, 'My queries'), none, list, make('p', { class: 'mtor-head' }, 'Lanes'), paused, lanes);
     }
     const rows = mine.map(row);
     for (const [id, element] of shown) {
