@@ -8,7 +8,7 @@ from mtor_kernel.magics.table import Table
 from mtor_kernel.protocol.account import RateCard, show_credits
 from mtor_kernel.protocol.lifecycle import ENDS
 from mtor_kernel.protocol.ngram import RealmState
-from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, UsageRow, WorkerInfo
+from mtor_kernel.protocol.views import Me, ModelInfo, QueryInfo, QuotaInfo, UsageRow, WorkerInfo
 from mtor_kernel.telling.figures import (
     SHORTEST_SECONDS,
     show_cost,
@@ -173,22 +173,40 @@ def me_table(me: Me, usage: Iterable[UsageRow], now: float) -> Table:
     rows = [
         ("name", me.user),
         ("role", str(me.role)),
+        *((("groups", ", ".join(me.groups)),) if me.groups else ()),
         ("balance", f"{show_cost(me.balance_micro)}{floor}"),
         ("held for queries under way", show_cost(me.held_micro)),
     ]
     rows += [(f"{row.day}: {row.model}", _used(row)) for row in usage]
-    for quota in me.quotas:
-        fresh = f", afresh at {show_time(quota.resets_at, now)}" if quota.resets_at else ""
-        rows.append(
-            (quota.rule.replace("_", " "), f"{quota.used:,} of {quota.limit:,} used{fresh}")
-        )
-    return Table("You", ("", ""), tuple(rows))
+    rows += [
+        (quota.rule.removesuffix("_micro").replace("_", " "), _left(quota, now))
+        for quota in me.quotas
+    ]
+    note = "Sysops of this realm see the first words of what you ask." if me.prompts_shown else ""
+    return Table("You", ("", ""), tuple(rows), note=note)
+
+
+def _left(quota: QuotaInfo, now: float) -> str:
+    show = show_credits if quota.rule.endswith("_micro") else "{:,}".format
+    told = f"{show(quota.used)} of {show(quota.limit)} used"
+    if quota.resets_at:
+        told += f", afresh at {show_time(quota.resets_at, now)}"
+    return f"{told} (set for {quota.set_for})" if quota.set_for else told
 
 
 def _used(row: UsageRow) -> str:
     facts = [show_count(row.queries, "query", "queries"), show_cost(row.charge_micro)]
-    if tokens := row.input_tokens + row.output_tokens:
-        facts.insert(1, show_count(tokens, "token"))
+    facts[1:1] = [
+        show_count(count, unit)
+        for count, unit in (
+            (row.input_tokens + row.output_tokens, "token"),
+            (row.images, "picture"),
+            (row.characters, "character"),
+        )
+        if count
+    ]
+    if row.audio_ms:
+        facts.insert(-1, f"{show_seconds(row.audio_ms / 1000)} of sound")
     return " · ".join(facts)
 
 

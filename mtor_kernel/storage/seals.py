@@ -38,10 +38,11 @@ _NEXT = (
 
 
 def set_seal(conn: sa.Connection, now: float) -> bool:
-    """Seal the transfers that are not; tell whether some are left for another seal."""
-    if conn.dialect.name == "postgresql":
-        # Numbers are given before transactions end: nobody may be about to add a lower one.
-        conn.exec_driver_sql("LOCK TABLE transfer IN SHARE ROW EXCLUSIVE MODE")
+    """Seal the transfers that are not; tell whether some are left for another seal.
+
+    Writing transactions come one after the other, on PostgreSQL too: so a transfer that is added
+    later has a higher number than all that are sealed here.
+    """
     last = conn.execute(_LAST).one_or_none()
     number, after, before = (0, 0, GENESIS) if last is None else last
     upto = conn.execute(_NEXT, {"after": after}).scalar_one_or_none()

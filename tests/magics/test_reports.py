@@ -116,6 +116,21 @@ def test_one_sees_what_one_has_and_what_is_used() -> None:
     assert "3 of 20 used, afresh at" in plain
 
 
+def test_one_sees_for_whom_a_rule_is_set_and_who_sees_ones_questions() -> None:
+    rule = QuotaInfo("credits_per_day_micro", 5_000_000, 1_250_000, None, "group physics")
+    me = Me("ada", Role.USER, quotas=(rule,), groups=("physics",), prompts_shown=True)
+    plain = reports.me_table(me, [], NOW).plain()
+    assert "credits per day  " in plain
+    assert "1.25 of 5.00 used (set for group physics)" in plain
+    assert "Sysops of this realm see the first words of what you ask." in plain
+
+
+def test_pictures_sound_and_characters_are_counted_too() -> None:
+    day = [UsageRow("2027-01-15", "painter", 1, 900, 0, 0, 2, 61_000, 40)]
+    plain = reports.me_table(Me("ada", Role.USER), day, NOW).plain()
+    assert "1 query · 2 pictures · 40 characters · 61 s of sound · 0.0009 credits" in plain
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
