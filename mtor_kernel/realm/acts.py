@@ -7,7 +7,12 @@ read again, admission closes. To do so twice changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection
 
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.ngram import Notice
@@ -16,6 +21,9 @@ from mtor_kernel.storage.audit import Entry
 
 if TYPE_CHECKING:
     from mtor_kernel.realm.realm import Realm
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 #: Between two looks, in seconds. A ban holds within one second, in other processes too.
 LOOK_SECONDS = 0.5
@@ -30,27 +38,50 @@ class Acts:
         self._seen = 0
         #: Newer rows of this process's own: they hold already.
         self._own: set[int] = set()
+        #: One act or one look at a time: no look sees a row of our own before we know of it.
+        self._one = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Begin with how things stand: whether admission is paused, and what is ruled."""
+        """Take over how things stand, and begin to look."""
         self._seen = await self._realm.store.read(audit.newest)
         await self._take_admission()
+        # Not a chore of the reaper's: there it would wait for the others, which take their time.
+        self._looking = asyncio.create_task(self._keep_looking(), name="mtor-acts")
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def carry_out(self, work: Callable[[Connection], tuple[T, Entry]]) -> T:
+        """Write an act of this process and its row, and have it hold."""
+        async with self._one:
+            done, entry = await self._realm.store.write(work)
+            self._own.add(entry.id)
+            await self._take(entry)
+            return done
 
     async def look(self) -> None:
         """Have what others did since the last look hold here."""
-        for entry in await self._realm.store.read(lambda db: audit.since(db, self._seen)):
-            self._seen = max(self._seen, entry.id)
-            if entry.id in self._own:
-                self._own.discard(entry.id)
-            else:
+        async with self._one:
+            for entry in await self._realm.store.read(lambda db: audit.since(db, self._seen)):
+                self._seen = max(self._seen, entry.id)
+                if entry.id in self._own:
+                    self._own.discard(entry.id)
+                    continue
                 await self._take(entry)
                 if entry.action == "stop_queries":
                     await self._stop_queries(entry.subject)
 
-    async def done(self, entry: Entry) -> None:
-        """Have what was just done by this process hold."""
-        self._own.add(entry.id)
-        await self._take(entry)
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self.look()
+            except Exception:
+                log.exception("the acts of sysops could not be followed")
 
     async def _take(self, entry: Entry) -> None:
         match entry.action:

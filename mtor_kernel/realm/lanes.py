@@ -269,6 +269,11 @@ class Lanes:
             lane.unserved_since = now
         return 0.0 if lane.unserved_since is None else now - lane.unserved_since
 
+    @property
+    def blocked(self) -> frozenset[str]:
+        """The users who are passed over."""
+        return frozenset(self._blocked)
+
     def block(self, user: str, on: bool) -> None:
         """Pass a user over in every lane, or let them have turns again."""
         if on == (user in self._blocked):

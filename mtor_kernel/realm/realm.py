@@ -27,7 +27,7 @@ from mtor_kernel.protocol.lifecycle import ENDS
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
-from mtor_kernel.realm.acts import LOOK_SECONDS, Acts
+from mtor_kernel.realm.acts import Acts
 from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import CatalogueFile
@@ -110,7 +110,6 @@ class Realm(LoggingConfigurable):
             self.followers,
             self.state,
             [
-                (LOOK_SECONDS, self._look_at_acts),
                 (CHECK_SECONDS, self._check_books),
                 (SEAL_SECONDS, self._seal),
                 (600.0, self._collect_blobs),
@@ -206,6 +205,7 @@ class Realm(LoggingConfigurable):
         await self._dispatcher.drain(drain_seconds)
         for follower in list(self.followers):
             follower.expel(RealmStopping("The realm is closing: connect again in a moment."))
+        await self.acts.close()
         await self._reaper.close()
         await self._dispatcher.close()
         if self._work:
@@ -363,7 +363,8 @@ class Realm(LoggingConfigurable):
 
     def caps_changed(self) -> None:
         """How many queries of a person may run at once has changed, for some."""
-        for user in {place.ticket.user for place in self.lanes.places.values()}:
+        waiting = {place.ticket.user for place in self.lanes.places.values()}
+        for user in waiting | self.lanes.blocked:
             self._dispatcher.cap_changed(user)
 
     async def reload(self) -> None:
@@ -431,9 +432,6 @@ class Realm(LoggingConfigurable):
         if problems:
             self.admission_open = False
             self.log.critical("admission is closed, the ledger does not add up: %s", problems)
-
-    async def _look_at_acts(self) -> None:
-        await self.acts.look()
 
     async def _seal(self) -> None:
         await self.sysop.seal()

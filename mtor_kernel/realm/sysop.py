@@ -246,7 +246,5 @@ class Sysop:
             done = work(db) if work is not None else None
             return done, audit.record(db, sysop.name, action, subject, reason, details, now)
 
-        done, entry = await self._realm.store.write(both)
-        await self._realm.acts.done(entry)
-        result: T = done
+        result: T = await self._realm.acts.carry_out(both)
         return result

@@ -17,13 +17,14 @@ from mtor_kernel.protocol.quota import Quotas, Standing, Use
 PAUSED_RETRY_SECONDS = 30.0
 
 #: Each rule that admission looks at: what it counts, over what time, and how to ask for less.
-#: (How many may *run* is a limit on turns, not on questions: nothing is refused for it.)
+#: (How many may *run* is a limit on turns, not on questions: it refuses where none may ever.)
 RULES: dict[str, tuple[str, str, str]] = {
     "queries_per_minute": ("queries", "a minute", ""),
     "tokens_per_day": ("tokens", "a day", "ask for less (max_tokens, a shorter prompt)"),
     "credits_per_day_micro": ("credits", "a day", "ask for less or of a cheaper model"),
     "credits_per_month_micro": ("credits", "a month", "ask for less or of a cheaper model"),
     "waiting": ("queries", "waiting at once", ""),
+    "running": ("queries", "running at once", ""),
 }
 
 
@@ -73,6 +74,8 @@ def admit(
 def _refusals(
     standing: Standing, quotas: Quotas, takes: dict[str, int], now: float
 ) -> Iterator[QuotaExceeded]:
+    if quotas.running == 0:
+        yield _refusal("running", 0, 1, Use(), now)
     for rule, needed in takes.items():
         limit: int | None = getattr(quotas, rule)
         use = standing.uses.get(rule, Use())

@@ -257,6 +257,30 @@ async def test_a_notice_of_ones_own_process_is_said_once(tmp_path: Path) -> None
         assert heard == ["one", "two"]
 
 
+async def test_who_was_kept_from_running_runs_once_the_rule_is_lifted(tmp_path: Path) -> None:
+    async with (
+        small_realm(tmp_path, people=PEOPLE, config=rules()) as small,
+        small.client("token-of-ann") as ann,
+    ):
+        rule = small.realm.sysop.quota
+        holding = await ann.submit(Query.ask("hold the slot", "stuck"))
+        async for event in holding.events():
+            if isinstance(event, Started):
+                break
+        waiting = await ann.submit(Query.ask("wait", "stuck"))
+        await rule(OWNER, "ann", Quotas(running=0))
+        assert small.realm.lanes.blocked == {"ann"}
+        with pytest.raises(QuotaExceeded, match="0 queries running at once"):
+            await ann.ask("hello", model="echo")
+        for running in (waiting, holding):
+            await running.cancel()
+        async with asyncio.timeout(SOON):
+            while small.realm.lanes.busy:
+                await asyncio.sleep(0.02)
+        await rule(OWNER, "ann", None)
+        assert (await ann.ask("hello", model="echo")).text == "hello"
+
+
 async def test_a_ban_may_let_what_runs_end(tmp_path: Path) -> None:
     async with (
         small_realm(tmp_path, people=PEOPLE, config=rules()) as small,

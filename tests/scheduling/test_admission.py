@@ -105,6 +105,12 @@ def test_a_cap_on_what_runs_is_no_reason_to_refuse() -> None:
     admit(Standing({"running": Use(5)}), Quotas(running=1), 0, 0, NOW, paused=False)
 
 
+def test_where_nothing_may_ever_run_nothing_is_taken() -> None:
+    error = refusal(Quotas(running=0))
+    assert error.rule == "running"
+    assert error.message == "You may have 0 queries running at once: ask the sysop for more."
+
+
 RULES = (
     "queries_per_minute", "tokens_per_day", "credits_per_day_micro", "credits_per_month_micro",
     "waiting",
