@@ -112,7 +112,7 @@ async def test_a_query_for_a_found_model_outlives_the_realm(tmp_path: Path) -> N
             for worker in small.realm.workers.infos():
                 await small.realm.sysop.drain(OWNER, worker.name, True)
             await small.realm.arrive(OWNER)
-            first = await small.realm.submit(OWNER, query, "the same")
+            first = await small.realm.submit(OWNER, query, "the-same")
         async with small_realm(tmp_path, catalogue=written(service)) as small:
             async with asyncio.timeout(20):
                 while (info := await small.realm.info(OWNER, first.query)).stage not in ENDS:
