@@ -89,7 +89,8 @@ class Guarded:
 
 
 def _token() -> str:
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    # Taken out: a realm that is started from here, and its workers, have no use for it.
+    token = os.environ.pop(TOKEN_VARIABLE, "")
     if len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
         raise BadInput(
             f"MCP over HTTP needs a token: set {TOKEN_VARIABLE} to {MIN_TOKEN_CHARACTERS} or more "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.agents.files import Roots
-from mtor_kernel.client.media import MAX_SOUND_BYTES
+from mtor_kernel.client.media import MAX_PICTURE_BYTES, MAX_SOUND_BYTES
 from mtor_kernel.protocol.errors import BadInput, RealmError, TooLarge
 from tests.modalities import picture as png
 from tests.modalities import sound as wav
@@ -89,6 +89,14 @@ def test_too_large_a_file_is_not_read(folder: Path) -> None:
         file.truncate(MAX_SOUND_BYTES + 1)
     with pytest.raises(TooLarge, match="at most"):
         Roots([folder]).media("long.wav", "audio")
+
+
+def test_too_large_a_picture_is_not_sent_however_it_is_given(folder: Path) -> None:
+    content = png() + bytes(MAX_PICTURE_BYTES)
+    (folder / "large.png").write_bytes(content)
+    for given in ("large.png", "data:image/png;base64," + base64.b64encode(content).decode()):
+        with pytest.raises(TooLarge, match="at most"):
+            Roots([folder]).media(given, "image")
 
 
 @pytest.mark.parametrize("name", ["nowhere", "shared/talk.wav"])

@@ -138,6 +138,19 @@ async def test_a_port_that_cannot_be_had_is_a_sentence(
         await serve_http(lambda: Address("http://127.0.0.1:1/", TOKEN), port)
 
 
+def test_without_the_package_the_command_says_what_to_install() -> None:
+    program = "import sys; sys.modules['mcp'] = None; from mtor_kernel.cli import main; "
+    ran = subprocess.run(
+        [sys.executable, "-c", program + "sys.exit(main(['mcp']))"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "pip install 'mtor-kernel[mcp]'" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_the_command_says_where_it_serves_and_ends_on_an_interrupt() -> None:
     environment = os.environ | {

@@ -11,12 +11,13 @@ from pathlib import Path
 import anyio
 import pytest
 import pytest_asyncio
+from mcp import Client
 from mcp_types import AudioContent, ImageContent
 
 from mtor_kernel.agents.tools import TOOLS
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.media import mime_of
-from tests.agents.hosts import host, words
+from tests.agents.hosts import command, host, words
 from tests.modalities import MODALITIES
 from tests.modalities import picture as png
 from tests.modalities import sound as wav
@@ -87,6 +88,32 @@ async def test_it_tells_how_it_goes_while_it_waits_and_streams(small: SmallRealm
     assert steps == sorted(set(steps))
     assert any("slow answers" in message for _, message in told)
     assert any(message and prompt.startswith(message) for _, message in told)
+
+
+@pytest.mark.asyncio
+async def test_of_a_drawing_it_tells_how_far_it_is(small: SmallRealm) -> None:
+    told: list[tuple[float, float | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total))
+
+    async with host(small) as agent:
+        arguments = {"prompt": "a heart", "model": "painting", "steps": 12}
+        await agent.call_tool("imagine", arguments, progress_callback=hear)
+    assert [progress for progress, _ in told] == sorted({progress for progress, _ in told})
+    known = [progress for progress, total in told if total == 100]
+    assert known
+    assert max(known) <= 101
+
+
+@pytest.mark.asyncio
+async def test_where_no_realm_is_that_is_told(small: SmallRealm) -> None:
+    environment = {"MTOR_URL": "http://127.0.0.1:1/", "MTOR_TOKEN": TOKEN}
+    async with Client(command(environment)) as agent:
+        result = await agent.call_tool("queue")
+    assert result.is_error
+    assert result.meta["mtor-kernel/query"]["error"]["code"] == "realm_unreachable"
+    assert TOKEN not in result.model_dump_json()
 
 
 @pytest.mark.asyncio
