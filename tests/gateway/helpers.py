@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from openai import AsyncOpenAI
 from tornado.httpclient import HTTPRequest
 from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClientConnection, websocket_connect
@@ -71,6 +72,8 @@ class Door:
     url: str
     gateway: Gateway
     small: SmallRealm
+    #: What is open as long as the gateway serves.
+    using: contextlib.AsyncExitStack
 
     @property
     def ws(self) -> str:
@@ -80,6 +83,16 @@ class Door:
         """Return a client that shows a token; none if it is empty."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=SOON, **how)
+
+    def openai(self, token: str = ANN, **how: Any) -> AsyncOpenAI:
+        """Return a client of the package that is closed with the gateway.
+
+        One that is left to the garbage collector closes its socket, and then, by a task of its own,
+        the transport of it: by then another socket may have the number, and is heard no more.
+        """
+        client = AsyncOpenAI(base_url=self.url + "v1", api_key=token, max_retries=0, **how)
+        self.using.push_async_callback(client.close)
+        return client
 
     async def socket(self, token: str = ANN, *, hello: bool = True) -> Talk:
         """Return a client's socket that has said hello."""
@@ -101,7 +114,8 @@ async def open_door(
     server.add_sockets(sockets)
     try:
         port = sockets[0].getsockname()[1]
-        yield Door(f"http://127.0.0.1:{port}{prefix}", app.settings["gateway"], small)
+        async with contextlib.AsyncExitStack() as using:
+            yield Door(f"http://127.0.0.1:{port}{prefix}", app.settings["gateway"], small, using)
     finally:
         server.stop()
         await server.close_all_connections()

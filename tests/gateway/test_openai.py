@@ -13,7 +13,7 @@ import httpx
 import openai
 import pytest
 import pytest_asyncio
-from openai import AsyncOpenAI, OpenAI
+from openai import OpenAI
 
 from mtor_kernel.gateway.shared import Limits
 from mtor_kernel.protocol.quota import Quotas
@@ -74,10 +74,6 @@ async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
         yield door
 
 
-def client(door: Door, token: str = ANN, **how: Any) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=door.url + "v1", api_key=token, max_retries=0, **how)
-
-
 def says(text: str) -> list[Any]:
     return [{"role": "user", "content": text}]
 
@@ -100,7 +96,7 @@ async def latest(door: Door, token: str = ANN, *, other_than: str = "") -> str:
 
 
 async def test_models_are_listed_and_found(door: Door) -> None:
-    ai = client(door)
+    ai = door.openai()
     names = {model.id async for model in ai.models.list()}
     assert names >= {"echo", "slow", "chat"}
     assert (await ai.models.retrieve("echo")).id == "echo"
@@ -109,7 +105,7 @@ async def test_models_are_listed_and_found(door: Door) -> None:
 
 
 async def test_a_question_is_answered(door: Door) -> None:
-    done = await client(door).chat.completions.create(model="echo", messages=says("to be"))
+    done = await door.openai().chat.completions.create(model="echo", messages=says("to be"))
     choice = done.choices[0]
     assert (choice.message.role, choice.message.content) == ("assistant", "to be")
     assert choice.finish_reason == "stop"
@@ -121,7 +117,7 @@ async def test_a_question_is_answered(door: Door) -> None:
 
 
 async def test_an_alias_answers_as_the_model_that_it_stands_for(door: Door) -> None:
-    done = await client(door).chat.completions.create(model="chat", messages=says("hi"))
+    done = await door.openai().chat.completions.create(model="chat", messages=says("hi"))
     assert done.model == "echo"
 
 
@@ -138,7 +134,7 @@ async def test_the_synchronous_client_works_as_well(door: Door) -> None:
 
 
 async def test_an_answer_is_streamed_with_its_usage(door: Door) -> None:
-    stream = await client(door).chat.completions.create(
+    stream = await door.openai().chat.completions.create(
         model="slow", messages=says(PROMPT), stream=True, stream_options={"include_usage": True}
     )
     pieces = [piece async for piece in stream]
@@ -154,7 +150,7 @@ async def test_an_answer_is_streamed_with_its_usage(door: Door) -> None:
 
 
 async def test_without_asking_for_usage_there_is_none(door: Door) -> None:
-    stream = await client(door).chat.completions.create(
+    stream = await door.openai().chat.completions.create(
         model="echo", messages=says("hi"), stream=True
     )
     pieces = [piece async for piece in stream]
@@ -163,7 +159,7 @@ async def test_without_asking_for_usage_there_is_none(door: Door) -> None:
 
 
 async def test_limits_and_stops_are_kept(door: Door) -> None:
-    ai = client(door)
+    ai = door.openai()
     short = await ai.chat.completions.create(model="slow", messages=says(PROMPT), max_tokens=3)
     assert short.choices[0].finish_reason == "length"
     assert (short.choices[0].message.content or "").split() == ["word0", "word1", "word2"]
@@ -178,12 +174,12 @@ async def test_a_conversation_with_a_picture(door: Door) -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]},
     ]
-    done = await client(door).chat.completions.create(model="sees", messages=asked)
+    done = await door.openai().chat.completions.create(model="sees", messages=asked)
     said = done.choices[0].message.content
     assert said is not None
     assert said.endswith("You asked: What is it?")
     with pytest.raises(openai.BadRequestError, match="takes no picture: ask sees"):
-        await client(door).chat.completions.create(model="echo", messages=asked)
+        await door.openai().chat.completions.create(model="echo", messages=asked)
     async with door.http() as http:
         blob = await http.get("api/blobs/" + hashlib.sha256(PIXEL).hexdigest())
     assert blob.content == PIXEL
@@ -228,9 +224,7 @@ async def test_an_error_is_of_the_class_that_clients_expect(
     # One with patience: an error that comes late is an event of the stream, without a status.
     async with open_door(door.small) as patient:
         with pytest.raises(kind) as failed:
-            await client(patient, token).chat.completions.create(
-                model=model, stream=stream, **given
-            )
+            await patient.openai(token).chat.completions.create(model=model, stream=stream, **given)
     assert failed.value.code == code
     assert failed.value.body["message"]
 
@@ -242,14 +236,14 @@ async def test_a_quota_is_a_rate_limit(door: Door) -> None:
     await sysop.quota(OWNER, "bob", Quotas(queries_per_minute=0))
     try:
         with pytest.raises(openai.RateLimitError) as failed:
-            await client(door, BOB).chat.completions.create(model="echo", messages=says("hi"))
+            await door.openai(BOB).chat.completions.create(model="echo", messages=says("hi"))
         assert failed.value.code == "rate_limit_exceeded"
     finally:
         await sysop.quota(OWNER, "bob", None)
 
 
 async def test_an_error_in_mid_stream_is_an_event_of_it(door: Door) -> None:
-    stream = await client(door).chat.completions.create(
+    stream = await door.openai().chat.completions.create(
         model="breaking", messages=says(PROMPT), stream=True
     )
     words: list[str] = []
@@ -270,7 +264,7 @@ async def test_two_attempts_are_never_spliced(tmp_path: Path) -> None:
         open_door(small) as again,
     ):
         words: list[str] = []
-        stream = await client(again).chat.completions.create(
+        stream = await again.openai().chat.completions.create(
             model="faltering", messages=says(PROMPT), stream=True
         )
         with pytest.raises(openai.APIError, match="ask again"):
@@ -278,7 +272,7 @@ async def test_two_attempts_are_never_spliced(tmp_path: Path) -> None:
         assert PROMPT.startswith("".join(words))
         query = stream.response.headers["X-MTOR-Query"]
         assert await stage(again, query) == "cancelled"
-        whole = await client(again).chat.completions.create(
+        whole = await again.openai().chat.completions.create(
             model="stumbling", messages=says(PROMPT)
         )
         assert whole.choices[0].message.content == PROMPT
@@ -293,7 +287,7 @@ async def test_what_is_not_there_says_so_in_the_dialect(door: Door, path: str) -
 
 
 async def test_who_leaves_a_stream_cancels_the_query(door: Door) -> None:
-    stream = await client(door).chat.completions.create(
+    stream = await door.openai().chat.completions.create(
         model="stuck", messages=says("for ever"), stream=True
     )
     query = stream.response.headers["X-MTOR-Query"]
@@ -304,7 +298,7 @@ async def test_who_leaves_a_stream_cancels_the_query(door: Door) -> None:
 async def test_who_leaves_without_an_answer_cancels_the_query(door: Door) -> None:
     before = await latest(door)
     waiting = asyncio.create_task(
-        client(door).chat.completions.create(model="stuck", messages=says("for ever"))
+        door.openai().chat.completions.create(model="stuck", messages=says("for ever"))
     )
     query = await latest(door, other_than=before)
     waiting.cancel()
@@ -315,7 +309,7 @@ async def test_who_leaves_without_an_answer_cancels_the_query(door: Door) -> Non
 async def test_a_cancel_from_elsewhere_ends_the_wait(door: Door) -> None:
     before = await latest(door)
     waiting = asyncio.create_task(
-        client(door).chat.completions.create(model="stuck", messages=says("for ever"))
+        door.openai().chat.completions.create(model="stuck", messages=says("for ever"))
     )
     query = await latest(door, other_than=before)
     async with door.http() as http:
@@ -343,7 +337,7 @@ async def test_a_key_sent_again_joins_the_first_query(door: Door) -> None:
     headers = {"Idempotency-Key": "the-same"}
     ids = {
         (
-            await client(door).chat.completions.create(
+            await door.openai().chat.completions.create(
                 model="echo", messages=says("once"), extra_headers=headers
             )
         ).id
