@@ -64,7 +64,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     try:
         worker = make_worker(echo())
         worker.connect(tls_gateway.url, TOKEN)
-        assert "CERTIFICATE_VERIFY_FAILED" in told.get(timeout=5).getMessage()
+        assert "CERTIFICATE_VERIFY_FAILED" in told.get(timeout=30).getMessage()
     finally:
         logging.getLogger("dask_workers.link").removeHandler(listener)
     assert not worker.connection

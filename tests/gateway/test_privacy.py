@@ -32,10 +32,13 @@ THINGS: dict[str, str | None] = {
     "api/queries/{id}": "query",
     "api/queries/{id}/events": "query",
     "api/blobs/{id}": "blob",
+    "api/conversations/{id}": "conversation",
     "v1/models/{model}": None,
 }
 #: What could be there, and is not.
-UNKNOWN = {"query": "0" * 32, "blob": "0" * 64}
+UNKNOWN = {"query": "0" * 32, "blob": "0" * 64, "conversation": "0" * 32}
+#: Ann's conversation.
+TALK = "c" * 32
 
 
 def of(scope: str) -> dict[str, type]:
@@ -68,7 +71,9 @@ async def anns(door: Door) -> AsyncIterator[dict[str, str]]:
         runs = (await http.post("api/queries", json=asking(f"{SECRET} 2", "stuck"))).json()["query"]
         png = {"Content-Type": "image/png"}
         blob = (await http.post("api/blobs", content=picture(), headers=png)).json()["id"]
-    yield {"query": done, "running": runs, "blob": blob}
+        turn = {"query": done, "name": SECRET}
+        assert (await http.post(f"api/conversations/{TALK}", json=turn)).status_code == 204
+    yield {"query": done, "running": runs, "blob": blob, "conversation": TALK}
     async with door.http() as http:
         await http.delete(f"api/queries/{runs}")
 
@@ -92,10 +97,11 @@ async def test_anothers_is_answered_exactly_as_an_unknown_one(
     def address(name: str) -> str:
         return re.sub(r"\{\w+\}", name, path)
 
+    said = {"POST": {"query": anns["query"], "name": "mine"}, "PATCH": {"name": "mine"}}.get(method)
     async with door.http(BOB) as http:
-        unknown = await http.request(method, address(UNKNOWN[kind]))
+        unknown = await http.request(method, address(UNKNOWN[kind]), json=said)
         for name in (anns[kind], anns["running"]) if kind == "query" else (anns[kind],):
-            foreign = await http.request(method, address(name))
+            foreign = await http.request(method, address(name), json=said)
             assert foreign.status_code == unknown.status_code == 404
             assert foreign.text.replace(name, UNKNOWN[kind]) == unknown.text
             assert _shown(foreign.headers) == _shown(unknown.headers)
