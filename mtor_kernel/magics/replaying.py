@@ -10,9 +10,9 @@ from IPython.core.error import UsageError
 
 from mtor_kernel.client.replay import Cell, Mode, Replay
 from mtor_kernel.client.replay.place import FILE_VARIABLE, UNKNOWN, known_file, replay_file
-from mtor_kernel.magics.figures import show_count
 from mtor_kernel.magics.table import Table
 from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.telling.figures import show_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

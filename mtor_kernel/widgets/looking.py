@@ -31,18 +31,17 @@ class Looking(RealmWidget):
 
     def close(self) -> None:
         """Stop looking, and take the widget out of the page."""
-        self._views = 0
+        self._views.clear()
         self._wake.set()
         super().close()
 
     def _seen(self) -> None:
-        self._wake.set()
         if self._looker is None or not self._looker.is_alive():
             self._looker = threading.Thread(target=self._run, name="mtor-looking", daemon=True)
             self._looker.start()
 
     def _run(self) -> None:
-        while self._views:
+        while self._looked_at:
             self._wake.clear()
             wait = self.pace_seconds
             try:

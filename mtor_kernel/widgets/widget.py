@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from mtor_kernel.widgets.script import style
 
 log = logging.getLogger(__name__)
 
+#: A view that was not heard of for so long is taken to be gone, in seconds: its page died.
+SILENT_SECONDS = 90.0
 #: What a browser sends along: plain values.
 Content = dict[str, Any]
 Buffers = Sequence[bytes | memoryview]
@@ -44,9 +47,9 @@ class RealmWidget(AnyWidget):
         self._realm = realm
         #: The latest message of each kind.
         self._told: dict[str, tuple[Content, list[bytes]]] = {}
-        #: Whether a browser has the model, and how many views it shows.
+        #: Whether a browser has the model, and when each view was last heard of.
         self._answered = threading.Event()
-        self._views = 0
+        self._views: dict[str, float] = {}
         #: Whether it was given to a front end to be shown, and no view of it went since.
         self._given = False
         super().__init__(**traits)
@@ -119,21 +122,30 @@ class RealmWidget(AnyWidget):
                     self._answered.set()
                 case "shown":
                     self._answered.set()
-                    self._views += 1
+                    self._views[str(content.get("view"))] = time.monotonic()
                     for message, held in list(self._told.values()):
                         self._post(message, held)
                     self._seen()
+                case "still":
+                    self._views[str(content.get("view"))] = time.monotonic()
+                    self._seen()
                 case "gone":
-                    self._views = max(0, self._views - 1)
-                    self._given = self._views > 0
+                    self._views.pop(str(content.get("view")), None)
+                    self._given = self._looked_at
                 case _:
                     self._clear()
                     self._take(content, buffers)
         except Exception as error:  # noqa: BLE001 - shown in the widget; a handler's error is lost
             self._trouble(error)
 
+    @property
+    def _looked_at(self) -> bool:
+        """Whether somebody looks at a view of it."""
+        since = time.monotonic() - SILENT_SECONDS
+        return any(at > since for at in list(self._views.values()))
+
     def _seen(self) -> None:
-        """A view has come."""
+        """A view is there."""
 
     def _take(self, content: Content, buffers: Buffers) -> None:
         """Do what a message asks for."""

@@ -25,7 +25,7 @@ class Browser(BaseComm):  # type: ignore[misc]  # the package comm is not typed
         widget.comm = self
         self.on_msg(widget._handle_msg)
         self.say(kind="here")
-        self.say(kind="shown")
+        self.say(kind="shown", view="first")
 
     def publish_msg(
         self,

@@ -39,13 +39,13 @@ def test_nobody_looks_when_nobody_sees(realm: Realm) -> None:
     queue = Queue(realm)
     browser = Browser(queue)
     browser.await_("queue")
-    browser.say(kind="gone")
+    browser.say(kind="gone", view="first")
     queue.look()
     looker = queue._looker
     assert looker is not None
     looker.join(10)
     assert not looker.is_alive()
-    browser.say(kind="shown")
+    browser.say(kind="still", view="first")
     assert queue._looker is not looker
     queue.close()
 

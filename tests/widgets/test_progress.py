@@ -109,3 +109,14 @@ def test_stop_ends_an_awaited_map_and_keeps_what_there_is(mtor: Kernel) -> None:
     assert "You stopped the map" in ran.traceback
     assert int(mtor.value("realm.last_map.done")) >= 2
     assert "2 of 60" in ran.plain or "3 of 60" in ran.plain
+
+
+def test_an_interrupted_map_leaves_its_line_too(mtor: Kernel) -> None:
+    def stop(message: Message) -> bool:
+        said = told([message], "map")
+        return bool(said) and said[0]["ended"] == 2
+
+    rows = [f"word {number}" for number in range(60)]
+    ran = mtor.run(f"realm.map('Say {{text}}', {rows!r}, model='slow', window=1)", seen=stop)
+    assert "KeyboardInterrupt" in ran.traceback
+    assert " of 60 rows answered" in ran.plain

@@ -2,6 +2,8 @@
 
 /** So long a kernel may take to hear a button, in milliseconds. */
 const BUSY_MS = 1500;
+/** Between two words to the kernel that a view is still looked at, in milliseconds. */
+const STILL_MS = 30_000;
 
 /** Return a new element. Attributes that begin with `on` are listeners, functions of an event. */
 export function make(tag, attributes = {}, ...children) {
@@ -126,22 +128,17 @@ export function widget(build, busyWords = BUSY_WORDS) {
       };
       const end = build({ root, line, model, complain, clear });
       root.append(trouble, busy);
-      // Who does not look needs no news.
-      let shown = false;
-      const look = () => {
-        if (shown !== !document.hidden) {
-          shown = !document.hidden;
-          line.tell({ kind: shown ? 'shown' : 'gone' });
-        }
-      };
+      // Who does not look needs no news; a page that dies says nothing, and is forgotten.
+      const view = `${Date.now()}-${Math.random()}`;
+      const look = () => line.tell({ kind: document.hidden ? 'gone' : 'shown', view });
+      const timer = setInterval(() => document.hidden || line.tell({ kind: 'still', view }), STILL_MS);
       look();
       document.addEventListener('visibilitychange', look);
       return () => {
         document.removeEventListener('visibilitychange', look);
+        clearInterval(timer);
         end?.();
-        if (shown) {
-          line.tell({ kind: 'gone' });
-        }
+        line.tell({ kind: 'gone', view });
         line.dispose();
       };
     }
