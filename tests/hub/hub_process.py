@@ -37,6 +37,7 @@ import sys
 c = get_config()
 c.JupyterHub.bind_url = {public!r}
 c.JupyterHub.hub_bind_url = {hub!r}
+c.JupyterHub.subdomain_host = {subdomains!r}
 c.ConfigurableHTTPProxy.api_url = {proxy_api!r}
 c.ConfigurableHTTPProxy.command = [{proxy!r}]
 c.ConfigurableHTTPProxy.should_start = False
@@ -88,11 +89,31 @@ def proxy_command() -> str:
     return found
 
 
+class Here(httpx.HTTPTransport):
+    """Every name is this machine."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        here = httpx.Request(
+            request.method,
+            request.url.copy_with(host="127.0.0.1"),
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        return super().handle_request(here)
+
+
 class Hub:
     """A Hub in `folder`; its proxy, the Hub itself and the realm can each be ended and started."""
 
     def __init__(
-        self, folder: Path, *, everybody: bool = True, catalogue: str = CATALOGUE, realm: str = ""
+        self,
+        folder: Path,
+        *,
+        everybody: bool = True,
+        catalogue: str = CATALOGUE,
+        realm: str = "",
+        domain: str = "",
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +121,10 @@ class Hub:
         self.url, self._proxy_api, self._hub_url, self.realm_url = (
             f"http://127.0.0.1:{port}" for port in ports
         )
-        self.service = f"{self.url}/services/mtor/"
+        #: Where each server and service has a name of its own below one of the Hub's.
+        self.named = f"http://{domain}:{ports[0]}" if domain else self.url
+        own = self.named.replace("://", "://mtor--service.") if domain else self.url
+        self.service = f"{own}/services/mtor/"
         self.direct = f"{self.realm_url}/services/mtor/"
         self._tester, self._realm_token, self._proxy_token = (
             secrets.token_hex(16) for _ in range(3)
@@ -125,6 +149,7 @@ class Hub:
                 homes=str(folder / "home" / "{username}"),
                 tester=self._tester,
                 everybody=everybody,
+                subdomains=self.named if domain else "",
                 environment=self._shared(),
                 extensions=repr(_extensions()),
             )
@@ -229,7 +254,7 @@ class Hub:
 
     def sign_in(self, name: str) -> httpx.Client:
         """Return a browser without a browser: somebody who has filled in the form."""
-        web = httpx.Client(base_url=self.url, timeout=60)
+        web = httpx.Client(base_url=self.named, timeout=60, transport=Here())
         web.get("/hub/login")
         reply = web.post(
             "/hub/login",
@@ -262,6 +287,7 @@ class Hub:
                     "JUPYTERHUB_SERVICE_PREFIX": "/services/mtor/",
                     "JUPYTERHUB_SERVICE_URL": self.realm_url,
                     "JUPYTERHUB_CLIENT_ID": "service-mtor",
+                    **self._names(),
                 },
             ),
         }[part]
@@ -276,6 +302,15 @@ class Hub:
                 # What a terminal sends to all of its processes is not for these.
                 start_new_session=True,
             )
+
+    def _names(self) -> dict[str, str]:
+        """Tell the realm where the Hub is for browsers, as docs/operator/recipes.md has it."""
+        if self.named == self.url:
+            return {}
+        return {
+            "JUPYTERHUB_HOST": self.named,
+            "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{self.service}oauth_callback",
+        }
 
     def _shared(self) -> dict[str, str]:
         """Have every server find the panel and the kernel of this source tree."""
@@ -292,6 +327,7 @@ class Hub:
             *(self._proxy, "--ip", "127.0.0.1", "--port", str(public.port)),
             *("--api-ip", "127.0.0.1", "--api-port", str(api.port)),
             *("--default-target", str(hub), "--error-target", f"{hub}/hub/error"),
+            *(["--host-routing"] if self.named != self.url else []),
         ]
 
     def _await(self, part: str) -> None:
@@ -304,12 +340,13 @@ class Hub:
 
     def _await_url(self, url: str, part: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            assert self._processes[part].poll() is None, self.log(part)
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(url, timeout=5).status_code in (200, 403):
-                    return
-            time.sleep(0.05)
+        with httpx.Client(timeout=5, transport=Here()) as web:
+            while time.monotonic() < deadline:
+                assert self._processes[part].poll() is None, self.log(part)
+                with contextlib.suppress(httpx.TransportError):
+                    if web.get(url).status_code in (200, 403):
+                        return
+                time.sleep(0.05)
         raise TimeoutError(self.log(part))
 
     def _is_ours(self, process: psutil.Process) -> bool:
