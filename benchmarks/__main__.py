@@ -31,6 +31,7 @@ NAMES = (
     "sound",
     "pictures",
     "panel",
+    "hub",
 )
 
 

@@ -80,10 +80,15 @@ configure(c)  # once more changes nothing
 """
 
 
+def find_proxy() -> str | None:
+    """Return where the Hub's proxy is, if it is anywhere."""
+    here = ROOT / "tools" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
+    return str(here) if here.exists() else shutil.which("configurable-http-proxy")
+
+
 def proxy_command() -> str:
     """Return where the Hub's proxy is; skip the test where it is nowhere."""
-    here = ROOT / "tools" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
-    found = str(here) if here.exists() else shutil.which("configurable-http-proxy")
+    found = find_proxy()
     if not found:
         pytest.skip("there is no configurable-http-proxy here: `make proxy` installs it by npm")
     return found
@@ -212,6 +217,10 @@ class Hub:
         return (self.folder / f"{part}.log").read_text()
 
     # People, by the tester's token.
+
+    def pid(self, part: str) -> int:
+        """Return the process id of a part."""
+        return self._processes[part].pid
 
     def api(self, method: str, path: str, **how: Any) -> Any:
         """Ask the Hub's own API; return its answer."""
