@@ -64,6 +64,14 @@ def test_the_wheel_holds_both_packages_whole(wheel: zipfile.ZipFile) -> None:
 
 
 @pytest.mark.slow
+def test_the_wheel_holds_the_scripts_of_the_widgets(wheel: zipfile.ZipFile) -> None:
+    folder = ROOT / "mtor_kernel" / "widgets" / "js"
+    scripts = {f"mtor_kernel/widgets/js/{path.name}" for path in folder.iterdir()}
+    assert "mtor_kernel/widgets/js/common.js" in scripts
+    assert scripts <= set(wheel.namelist())
+
+
+@pytest.mark.slow
 def test_the_wheel_holds_the_migrations(wheel: zipfile.ZipFile) -> None:
     migrations = files_under("mtor_kernel/storage/migrations")
     if not migrations:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from mtor_kernel.protocol.media import Wav
 from tests.browser.conftest import Browsers, devices
 from tests.browser.labserver import AXE, serve_lab
 from tests.browser.notebooks import (
@@ -286,3 +287,15 @@ async def test_axe_finds_no_violation_in_any_widget(desk: Desk, theme: str) -> N
     found = await page.evaluate("axe.run('.jp-OutputArea')")
     shown = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
     assert shown == []
+
+
+async def test_a_long_recording_comes_whole(desk: Desk, tmp_path: Path) -> None:
+    page = await desk.open("long", MICROPHONE + "\nprint(len(said.content))")
+    frames = bytes(12_000_000)  # more than one message of a socket may be
+    (tmp_path / "long.wav").write_bytes(Wav(1, 2, 16_000, b"").head(len(frames)) + frames)
+    cell = await run_cell(page, 0)
+    await expect(cell.get_by_role("button", name="Choose a file")).to_be_visible()
+    await cell.locator("input[type=file]").set_input_files(tmp_path / "long.wav")
+    size = (tmp_path / "long.wav").stat().st_size
+    await expect(cell.locator(".jp-OutputArea")).to_contain_text(str(size))
+    await ended(cell)
