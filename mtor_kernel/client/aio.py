@@ -391,7 +391,7 @@ class RealmClient(Modalities):
     async def download(self, blob: str) -> bytes:
         """Return the bytes of a blob."""
         if self.replay is not None:
-            kept = await asyncio.to_thread(self.replay.book.shelf.fetch, blob)
+            kept = await asyncio.to_thread(self.replay.fetch, blob)
             if kept is not None:
                 return kept
         return (await self._http.fetch("GET", f"api/blobs/{segment(blob)}")).body

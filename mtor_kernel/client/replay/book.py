@@ -166,13 +166,21 @@ class Book:
 
         lock = filelock.FileLock(self.path.with_name(f".{self.path.name}.lock"), LOCK_SECONDS)
         try:
-            with lock:
-                yield
+            lock.acquire()
         except filelock.Timeout:
             raise Unavailable(
                 f"Another kernel has held {self.path.name} for {LOCK_SECONDS:.0f} seconds: "
                 "try again."
             ) from None
+        except OSError as error:
+            raise Unavailable(
+                f"Answers cannot be recorded in {self.path.parent}: {error.strerror}. Where "
+                "nothing is to be recorded, write %mtor replay only or %mtor replay off."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _append(path: Path, data: bytes) -> None:

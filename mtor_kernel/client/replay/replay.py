@@ -15,7 +15,7 @@ from mtor_kernel.client.replay.record import Cell, Models, Record, question_of
 from mtor_kernel.client.replay.staleness import not_recorded
 from mtor_kernel.client.replay.turn import Turn
 from mtor_kernel.client.replay.turns import Turns
-from mtor_kernel.protocol.errors import BadInput, NotRecorded, RealmError
+from mtor_kernel.protocol.errors import BadInput, NotRecorded, RealmError, ReplayDamaged
 from mtor_kernel.protocol.ngram import Failed, Settled
 from mtor_kernel.protocol.query import Part, Query
 from mtor_kernel.protocol.views import ModelInfo
@@ -192,7 +192,7 @@ class Replay:
             if self.book.models is None or self.book.models.models != lasting:
                 try:
                     self.book.add(Models(lasting))
-                except OSError as error:
+                except (OSError, RealmError) as error:
                     self.warn(error)
 
     def models(self) -> list[ModelInfo]:
@@ -200,6 +200,23 @@ class Replay:
         with self._lock:
             self._refresh()
             return list(self.book.models.models) if self.book.models else []
+
+    def fetch(self, blob: str) -> bytes | None:
+        """Return a recorded picture or sound, if it is here.
+
+        Raises
+        ------
+        ReplayDamaged
+            It is not what it was; or it is gone, and no realm may be asked for it.
+        """
+        shelf = self.book.shelf
+        found = shelf.fetch(blob)
+        if found is None and self.only:
+            raise ReplayDamaged(
+                f"A picture or a sound of an answer is not in {shelf.folder.name} ({blob[:12]}…). "
+                "Bring the folder back beside the notebook, or record anew: %mtor replay anew."
+            )
+        return found
 
     def unasked(self) -> list[Record]:
         """Return the recorded answers that this kernel has not asked for, in their order."""

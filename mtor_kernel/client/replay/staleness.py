@@ -31,17 +31,21 @@ def not_recorded(
     if times:
         why = f"its question was recorded {_times(times)} in {name}, and is asked once more"
         return NotRecorded(f"{where}: {why}. {_ANEW}")
-    meant = _meant(book.records, cell, asked)
+    meant = _meant(book.records, query, cell, asked)
     changed = f" {_difference(meant.query, query)}." if meant else ""
     return NotRecorded(f"{where}: its question has no answer in {name}.{changed} {_ANEW}")
 
 
-def _meant(records: list[Record], cell: Cell, asked: Collection[tuple[str, int]]) -> Record | None:
+def _meant(
+    records: list[Record], query: Query, cell: Cell, asked: Collection[tuple[str, int]]
+) -> Record | None:
     """Return the record that this cell had most likely: its own, or the next in order."""
     open_ = [one for one in records if (one.question, one.number) not in asked]
     own = [one for one in open_ if cell.id and one.cell.id == cell.id]
     alike = [one for one in open_ if cell.line and one.cell.line == cell.line]
-    return next(iter([*own, *alike, *open_]), None)
+    words = query.messages[-1].text
+    said = [one for one in records if one.query.messages[-1].text == words]
+    return next(iter([*own, *alike, *said, *open_]), None)
 
 
 def _difference(before: Query, now: Query) -> str:

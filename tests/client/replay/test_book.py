@@ -12,7 +12,7 @@ import pytest
 from mtor_kernel.client.replay.book import Book
 from mtor_kernel.client.replay.record import Cell, Record, question_of, seal, unseal
 from mtor_kernel.protocol.account import Charge
-from mtor_kernel.protocol.errors import ReplayDamaged
+from mtor_kernel.protocol.errors import ReplayDamaged, Unavailable
 from mtor_kernel.protocol.ngram import Settled
 from mtor_kernel.protocol.query import Query, Text
 
@@ -155,6 +155,12 @@ def test_a_file_that_cannot_be_written_loses_nothing(path: Path) -> None:
     path.write_bytes(before)
     book.add(record("two"))
     assert prompts(book) == ["one", "two"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").touch()
+    with pytest.raises(Unavailable, match=r"cannot be recorded in .*folder"):
+        Book(tmp_path / "folder" / "demo.mtor.jsonl").add(record("one"))
 
 
 def test_many_writers_in_threads_and_processes_mix_nothing(path: Path) -> None:

@@ -7,7 +7,15 @@ import pytest
 from mtor_kernel.client import RealmClient
 from mtor_kernel.client.replay import Mode, Replay
 from mtor_kernel.client.replay.place import known_file, replay_file
-from mtor_kernel.protocol.errors import BackendFailed, BadInput, NotRecorded, RealmError
+from mtor_kernel.protocol.errors import (
+    BackendFailed,
+    BadInput,
+    NotRecorded,
+    RealmError,
+    ReplayDamaged,
+)
+from mtor_kernel.protocol.query import Image
+from tests.modalities import MODALITIES, picture
 from tests.realms import CATALOGUE, TOKEN, SmallRealm, small_realm
 
 BROKEN = """
@@ -105,6 +113,30 @@ async def test_nothing_but_questions_reaches_out_where_all_is_played(tmp_path: P
         assert await realm.models() == []
         with pytest.raises(NotRecorded, match=r"there is no demo\.mtor\.jsonl yet"):
             await realm.ask("Hello")
+
+
+@pytest.mark.asyncio
+async def test_media_of_an_answer_lie_beside_it_and_are_missed_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "demo.mtor.jsonl"
+    async with (
+        small_realm(tmp_path / "realm", catalogue=MODALITIES) as small,
+        client_of(small, file, Mode.ON) as realm,
+    ):
+        (drawn,) = (await realm.imagine("a heart", seed=1)).parts
+        assert isinstance(drawn, Image)
+        content = await realm.download(drawn.blob)
+        about = (await realm.see(picture(), "What is it?")).query
+    (kept,) = (tmp_path / "demo.mtor").iterdir()
+    assert kept.read_bytes() == content
+    async with client_of(None, file, Mode.ONLY) as realm:
+        assert (await realm.see(picture(), "What is it?")).query == about
+        with pytest.raises(NotRecorded, match="a picture or a sound has changed"):
+            await realm.see(picture(colour="blue"), "What is it?")
+        await realm.imagine("a heart", seed=1)
+        assert await realm.download(drawn.blob) == content
+        kept.unlink()
+        with pytest.raises(ReplayDamaged, match=r"is not in demo\.mtor"):
+            await realm.download(drawn.blob)
 
 
 def test_a_notebook_is_known_by_whoever_tells(
