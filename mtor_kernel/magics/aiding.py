@@ -13,7 +13,7 @@ from mtor_kernel.magics import subject
 from mtor_kernel.magics.aid import Aid
 from mtor_kernel.magics.asking import ask
 from mtor_kernel.magics.bundle import ANSWER_MIME, answer_of, bundle, reply_bundle
-from mtor_kernel.magics.code import Code, code_in, difference
+from mtor_kernel.magics.code import Code, code_in, difference, fenced
 from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.display import Display
 from mtor_kernel.magics.fault import Faults
@@ -78,7 +78,7 @@ class Aider:
             if found.text.strip() == code.strip():
                 return _without_code(reply, "it is the cell as it was")
             self._next_cell(found.text)
-            shown = f"```diff\n{difference(code, found.text)}\n```"
+            shown = fenced(difference(code, found.text), "diff")
             note = f"proposed in the next cell, not run · {cost_line(reply)}"
             return {**bundle(shown, note), ANSWER_MIME: answer_of(reply)}
 

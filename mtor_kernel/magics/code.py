@@ -19,6 +19,9 @@ _PROMPT = re.compile(r"^(?:>>>|\.\.\.|In \[\d+\]:) ?", re.MULTILINE)
 #: Statements that a word of prose could also be.
 _BARE = (ast.Name, ast.Constant, ast.Tuple, ast.Compare, ast.UnaryOp)
 
+#: How much of two pieces of code is compared, in characters.
+_COMPARED = 2000
+
 #: Turns a cell into plain Python, as IPython does with its magics.
 Transform = Callable[[str], str]
 
@@ -52,7 +55,7 @@ def code_in(answer: str, like: str = "", transform: Transform = str) -> Code:
     usable = [piece for piece in pieces if not _fault(piece, transform)]
     if not usable:
         return Code(trouble=f"its code is no Python: {_fault(pieces[0], transform)}")
-    if like:
+    if like and len(usable) > 1:
         return Code(max(usable, key=lambda text: _likeness(text, like)))
     return Code(max(usable, key=len))
 
@@ -117,10 +120,18 @@ def _is_code(text: str, transform: Transform) -> bool:
 
 
 def _likeness(text: str, like: str) -> float:
-    return difflib.SequenceMatcher(None, text, like, autojunk=False).ratio()
+    # Comparing takes the product of both lengths, and an answer may be of any.
+    return difflib.SequenceMatcher(None, text[:_COMPARED], like[:_COMPARED]).ratio()
 
 
 def difference(before: str, after: str) -> str:
     """Return what changes from one cell to another, as a unified difference without its head."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
     return "\n".join([line for line in lines if not line.startswith(("---", "+++"))])
+
+
+def fenced(text: str, language: str) -> str:
+    """Return `text` in a fence that nothing in it closes."""
+    longest = max((len(found[0]) for found in re.finditer("`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -3,7 +3,7 @@
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from mtor_kernel.magics.code import code_in, difference
+from mtor_kernel.magics.code import code_in, difference, fenced
 
 FENCED = {
     "plain": "```python\nx = 1\n```",
@@ -71,3 +71,17 @@ def test_magics_are_python_of_a_notebook() -> None:
 
 def test_a_difference_shows_what_changes() -> None:
     assert difference("a\nb\nc", "a\nB\nc") == "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c"
+
+
+def test_a_fence_is_longer_than_what_it_holds() -> None:
+    assert fenced("x = 1", "diff") == "```diff\nx = 1\n```"
+    inside = "a = '''\n```\n'''"
+    assert code_in(fenced(inside, "python")).text == inside
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "answer", ["```" * 20_000, "``` " * 20_000, "```python\nx = 1\n```\n" * 2_000, "(" * 50_000]
+)
+def test_a_hostile_answer_takes_no_time(answer: str) -> None:
+    code_in(answer, like="x = 1\n" * 2_000)
