@@ -12,7 +12,7 @@ import msgspec
 from distributed import WorkerPlugin
 
 from dask_workers.room import BOUNDLESS, Room
-from dask_workers.tasks import RUNTIME, parse_key
+from dask_workers.tasks import parse_key, runtime_name
 from mtor_kernel.protocol.backend import ModelSpec
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.0005
 #: How long an unregistered plugin's models stay, in case that it is registered anew.
 GRACE_SECONDS = 1.0
+#: Name of the attribute of a Dask worker that holds what its runtimes share.
+STOCK = "mtor_stock"
 #: What a model's slots are called among Dask's resources.
 RESOURCE = "mtor:"
 
@@ -45,11 +47,16 @@ class MtorWorker(WorkerPlugin):
     ca: str | None = field(default=None, repr=False)
     #: Where built-in weights lie; ``None``: where :mod:`dask_workers.weights` looks by itself.
     data_dir: str | None = None
+    #: Which of several gateways this is; empty where there is one. A worker serves all of them,
+    #: with a link and attempts for each, and the same models.
+    gateway: str = ""
 
-    name = "mtor"
+    def __post_init__(self) -> None:
+        self.name = plugin_name(self.gateway)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return MtorWorker, (self.link_url, self.token, self.models, self.ca, self.data_dir)
+        told = (self.link_url, self.token, self.models, self.ca, self.data_dir, self.gateway)
+        return MtorWorker, told
 
     async def setup(self, worker: Worker) -> None:
         """Begin to serve."""
@@ -59,9 +66,9 @@ class MtorWorker(WorkerPlugin):
         sys.setswitchinterval(SWITCH_SECONDS)
         self._worker = worker
         budget = BOUNDLESS
-        if not hasattr(worker, RUNTIME):  # else nothing is awaited: the old plugin has let go
+        if not hasattr(worker, STOCK):  # else nothing is awaited: the old plugin has let go
             budget = await asyncio.to_thread(detect)  # a GPU's driver takes its time
-        runtime = self._runtime = _adopt(worker, budget)
+        runtime = self._runtime = _adopt(worker, budget, self.gateway)
         runtime.owner = self
         before = runtime.slots()
         specs = msgspec.json.decode(self.models, type=tuple[ModelSpec, ...])
@@ -73,7 +80,7 @@ class MtorWorker(WorkerPlugin):
 
     async def teardown(self, worker: Worker) -> None:
         """Say goodbye. On a worker that goes on, all stays a moment for the next plugin."""
-        runtime: Runtime = getattr(worker, RUNTIME)
+        runtime: Runtime = getattr(worker, runtime_name(self.gateway))
         runtime.owner = None
         if worker.status.name in ("closing", "closed", "failed"):
             await asyncio.to_thread(runtime.close, "the worker is closing")
@@ -81,7 +88,9 @@ class MtorWorker(WorkerPlugin):
             # Nothing is awaited: until the next plugin is there, nobody sees Dask's cancels.
             # Without a goodbye: the next plugin's link takes the attempts under way over.
             runtime.disconnect(None, wait=False)
-            asyncio.get_running_loop().call_later(GRACE_SECONDS, _retire, worker, runtime)
+            asyncio.get_running_loop().call_later(
+                GRACE_SECONDS, _retire, worker, runtime, self.gateway
+            )
 
     def transition(self, key: object, start: str, finish: str, **_: Any) -> None:
         """Stop an attempt whose task the scheduler has released: Dask itself lets it run on."""
@@ -91,21 +100,28 @@ class MtorWorker(WorkerPlugin):
                 self._runtime.attempts.cancel(*attempt)
 
 
-def _adopt(worker: Worker, budget: Room) -> Runtime:
-    """Return the worker's runtime, making it at the first time."""
-    from dask_workers.runtime import Runtime
+def plugin_name(gateway: str) -> str:
+    """Return what the plugin of a gateway is called among Dask's."""
+    return f"mtor-{gateway}" if gateway else "mtor"
 
-    runtime: Runtime | None = getattr(worker, RUNTIME, None)
+
+def _adopt(worker: Worker, budget: Room, gateway: str) -> Runtime:
+    """Return the worker's runtime for a gateway, making it at the first time."""
+    from dask_workers.runtime import Runtime, Stock
+
+    runtime: Runtime | None = getattr(worker, runtime_name(gateway), None)
     if runtime is None:
+        if not hasattr(worker, STOCK):
+            setattr(worker, STOCK, Stock(budget))
         runtime = Runtime(
             str(worker.name),
             address=worker.contact_address or "",
             threads=worker.state.nthreads,
             version=_version(),
-            budget=budget,
+            stock=getattr(worker, STOCK),
             offer=lambda slots: worker.loop.add_callback(worker.set_resources, **_resources(slots)),
         )
-        setattr(worker, RUNTIME, runtime)
+        setattr(worker, runtime_name(gateway), runtime)
     return runtime
 
 
@@ -116,12 +132,14 @@ def _version() -> str:
         return ""
 
 
-def _retire(worker: Worker, runtime: Runtime) -> None:
+def _retire(worker: Worker, runtime: Runtime, gateway: str) -> None:
     """Give everything back, unless a new plugin has taken the runtime over."""
     if runtime.owner is not None:
         return
-    delattr(worker, RUNTIME)
-    worker.loop.add_callback(worker.set_resources, **_resources(dict.fromkeys(runtime.slots(), 0)))
+    delattr(worker, runtime_name(gateway))
+    if runtime.alone:
+        gone = _resources(dict.fromkeys(runtime.slots(), 0))
+        worker.loop.add_callback(worker.set_resources, **gone)
     worker.loop.run_in_executor(None, runtime.close, "the worker serves no longer")
 
 

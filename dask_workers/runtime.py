@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import psutil
@@ -38,11 +39,30 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 15.0
 
 
+class Stock:
+    """What a worker has once, however many gateways it serves: its models and their memory."""
+
+    def __init__(self, budget: Room = BOUNDLESS) -> None:
+        self.models = Models(self._tell, Memory(budget))
+        #: Whether it takes nothing new, by the order of any gateway.
+        self.draining = False
+        #: One for each gateway.
+        self.runtimes: list[Runtime] = []
+
+    def _tell(self) -> None:
+        for runtime in tuple(self.runtimes):
+            runtime.tell_health()
+
+
 class Runtime:
-    """The MTOR part of one worker. Outlives a link, and a new registration of the plugin.
+    """The MTOR part of one worker, for one gateway.
+
+    Outlives a link, and a new registration of the plugin.
 
     Parameters
     ----------
+    stock
+        What it shares with the worker's runtimes for other gateways, where there are any.
     name, address, threads, version
         As :class:`~mtor_kernel.protocol.ngram.WorkerHello` tells them.
     offer
@@ -62,12 +82,14 @@ class Runtime:
         budget: Room = BOUNDLESS,
         beat_seconds: float = BEAT_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
+        stock: Stock | None = None,
     ) -> None:
         self.name, self.address, self.threads, self.version = name, address, threads, version
         self._blobs: Blobs | None = None
         self.attempts = Attempts(lambda: self._blobs)
-        self.models = Models(self._tell_health, Memory(budget))
-        self.draining = False
+        self._stock = Stock(budget) if stock is None else stock
+        self._stock.runtimes.append(self)
+        self.models = self._stock.models
         #: Whoever looks after it now: the plugin.
         self.owner: object | None = None
         self._offer = offer
@@ -91,6 +113,16 @@ class Runtime:
         """Write to that connection; tell whether it was written."""
         link = self._link
         return link.send(ngram, connection) if link else False
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker takes nothing new."""
+        return self._stock.draining
+
+    @property
+    def alone(self) -> bool:
+        """Whether the worker serves no other gateway."""
+        return self._stock.runtimes == [self]
 
     def publisher(self, ref: AttemptRef) -> Publisher:
         """Return where an attempt's answer goes."""
@@ -148,7 +180,10 @@ class Runtime:
         """Stop everything: attempts, link, models."""
         self.attempts.cancel_all(reason)
         self.disconnect(reason)
-        self.models.serve((), {})
+        if self.alone:
+            self.models.serve((), {})
+        with suppress(ValueError):
+            self._stock.runtimes.remove(self)
         self._alarm.close()
         self._orders.close()
 
@@ -162,9 +197,10 @@ class Runtime:
             case Unload(model=name):
                 self._order(Model.unload, self.models.get(name))
             case Drain(on=on):
-                self.draining = on
+                self._stock.draining = on
                 self._offer(self.slots())
-                self._order(self._tell_health)
+                for runtime in tuple(self._stock.runtimes):
+                    self._order(runtime.tell_health)
 
     def _hello(self) -> WorkerHello:
         served = self.models.served(draining=self.draining)
@@ -177,7 +213,8 @@ class Runtime:
             self._process.cpu_percent(None),
         )
 
-    def _tell_health(self) -> None:
+    def tell_health(self) -> None:
+        """Say what is served now."""
         link = self._link
         if link:
             link.say(Health(self.models.served(draining=self.draining)))

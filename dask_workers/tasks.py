@@ -68,6 +68,11 @@ def parse_key(key: object) -> tuple[str, int] | None:
     return None
 
 
+def runtime_name(gateway: str) -> str:
+    """Return the name of the attribute that holds a Dask worker's runtime for a gateway."""
+    return f"{RUNTIME}_{gateway}" if gateway else RUNTIME
+
+
 def run_query(payload: bytes) -> bytes:
     """Run one attempt on this Dask worker.
 
@@ -92,7 +97,7 @@ def run_query(payload: bytes) -> bytes:
         task = decode(payload, Task, limit=MAX_TASK_BYTES)
     except RealmError as error:
         return encode(Outcome(_attempt_of(payload), error=error.info()))
-    runtime: Runtime | None = getattr(get_worker(), RUNTIME, None)
+    runtime: Runtime | None = getattr(get_worker(), runtime_name(task.gateway), None)
     if runtime is None:
         lacking = Unavailable("The worker was not ready for it: ask again.")
         return encode(Outcome(task.attempt, error=lacking.info(), retryable=True))

@@ -159,7 +159,10 @@ class HubRealm(LoggingConfigurable):
                         )
                     )
                 )
+                ending = asyncio.create_task(realm.until_ended())
+                ending.add_done_callback(lambda _: self._stopped.set())
                 await self._stopped.wait()
+                ending.cancel()
                 gateway.stopping = True
                 for task in tasks:
                     task.cancel()

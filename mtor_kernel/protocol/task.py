@@ -17,6 +17,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: AttemptRef
     model: ModelSpec
     query: Query
+    #: Which of several gateways carries it, and hears of it; empty where there is one.
+    gateway: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -131,6 +131,8 @@ class Dispatcher:
         lane, now = place.lane, time.monotonic()
         if len(lane.queue) or self._changed.is_set() or not self._can_start():
             return False
+        if not self.lanes.owns(lane.model):
+            return False
         free = lane.free(self.workers.slots(lane.model))
         if min(free, self._free_threads()) <= 0 or not lane.breaker.allows(now):
             return False
@@ -190,7 +192,8 @@ class Dispatcher:
         """Return the lanes that may start something, and how much; what is in memory first."""
         able: dict[Lane, int] = {}
         for lane in self.lanes:
-            able[lane] = lane.free(self.workers.slots(lane.model)) if len(lane.queue) else 0
+            wanted = len(lane.queue) and self.lanes.owns(lane.model)
+            able[lane] = lane.free(self.workers.slots(lane.model)) if wanted else 0
             if able[lane] <= 0:
                 lane.behind_since = None
             elif lane.behind_since is None:

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from mtor_kernel.protocol.check import check_key
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import InsufficientFunds, NoModel, QuotaExceeded, RealmError
 from mtor_kernel.protocol.identity import Role, User
+from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.query import Audio, Query, text_of
 from mtor_kernel.realm import recordings
 from mtor_kernel.realm.dispatch import Dispatcher
@@ -180,18 +181,29 @@ class Intake(LoggingConfigurable):
             self._lanes.places[new.id] = place
             self._placed(place)
             self._dispatcher.begin(place, 1, new.body)
-        else:
+        elif self._lanes.owns(lane.model) and new.id not in self._lanes.places:
             self._enlist(place)
         return Submitted(accepted.query, accepted.model, accepted.hold_micro, accepted.repeated)
 
     async def reclaim(self) -> None:
         """Put back on the line what an earlier run of the realm had under way."""
-        now, epoch = time.time(), self._store.epoch
-        rows = await self._store.write(lambda db: queries.reclaim(db, epoch, now))
+        rows = await self._store.write(queries.reclaim)
+        await self.enlist([row for row in rows if self._lanes.owns(row.model)])
+
+    async def enlist(
+        self, rows: list[WaitingRow], streams: Mapping[str, Stream] | None = None
+    ) -> None:
+        """Put queries on the line that this process has not accepted, or not in this run.
+
+        Those of `streams` are followed already.
+        """
+        now = time.time()
         self._lanes.learn({row.model for row in rows})
         for row in rows:
+            if row.id in self._lanes.places:
+                continue
             if row.model in self._lanes:
-                self._enlist(self._place(row, now))
+                self._enlist(self._place(row, now, (streams or {}).get(row.id)))
             else:
                 await self._give_up(row, now)
 
@@ -232,13 +244,16 @@ class Intake(LoggingConfigurable):
                 most = most.or_more(_bound(worst[spec.name], spec))
         return _Plan(lane, worst[lane.model], least, most)
 
-    def _place(self, row: WaitingRow, now: float) -> Place:
+    def _place(self, row: WaitingRow, now: float, stream: Stream | None) -> Place:
         """Return the place of a query that an earlier run of the realm admitted."""
         weight = self._weight(self._people.role_of(row.user))
         ticket = Ticket(row.id, row.user, max(1.0, float(row.tokens)), row.priority, weight)
-        stream = Stream(row.id, row.user, attempt=row.attempt)
-        if row.attempt:
-            stream.reason = "the realm was restarted"
+        if stream is None:
+            stream = Stream(row.id, row.user, attempt=row.attempt)
+            if row.attempt:
+                stream.reason = "the realm was restarted"
+        elif stream.stage is Stage.RUNNING:
+            stream.requeue("another gateway takes it over")
         deadline = time.monotonic() + row.expires_at - now
         return Place(
             ticket,

@@ -58,6 +58,8 @@ class Lane:
         self.attempts: set[Attempt] = set()
         #: How many have a slot and are being written down.
         self.starting = 0
+        #: Attempts that another gateway still runs here.
+        self.elsewhere = 0
         #: Since when its model is not in the catalogue any more, in monotonic seconds.
         self.retired_at: float | None = None
         #: Whether no entry names its model: workers found it behind one that stands for several.
@@ -88,7 +90,7 @@ class Lane:
 
     def free(self, slots: int) -> int:
         """Return how many more attempts may start now, of `slots` in all."""
-        return slots - len(self.attempts) - self.starting
+        return slots - len(self.attempts) - self.starting - self.elsewhere
 
     def eta(self, position: int, slots: int) -> float | None:
         """Return about how many seconds the query at `position` waits."""
@@ -116,6 +118,8 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         #: Every query that is waiting or running, by its id.
         self.places: dict[str, Place] = {}
+        #: Whether the lane of a model is this gateway's; of several, each has some.
+        self.owns: Callable[[str], bool] = lambda model: True
         self.take(catalogue)
 
     def take(self, catalogue: Catalogue) -> None:

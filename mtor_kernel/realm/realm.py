@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from traitlets import Integer, Unicode
+from traitlets import Bool, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel._version import __version__
@@ -41,6 +41,7 @@ from mtor_kernel.realm.people import People
 from mtor_kernel.realm.pulls import Pulls
 from mtor_kernel.realm.reaper import Reaper
 from mtor_kernel.realm.settlement import Settlement
+from mtor_kernel.realm.sharing import Sharing
 from mtor_kernel.realm.streams import Stream, replay
 from mtor_kernel.realm.sysop import Sysop
 from mtor_kernel.realm.tasks import Tasks, make_plugin
@@ -48,6 +49,7 @@ from mtor_kernel.realm.workers import Workers
 from mtor_kernel.storage import queries
 from mtor_kernel.storage.blobs import BlobInfo, Blobs
 from mtor_kernel.storage.records import Sought
+from mtor_kernel.storage.rows import WaitingRow
 from mtor_kernel.storage.store import Store
 
 T = TypeVar("T")
@@ -76,6 +78,11 @@ class Realm(LoggingConfigurable):
         config=True,
         help="TOML file of models and prices; empty: the built-in one. Default: empty",
     )
+    shared = Bool(
+        False,
+        config=True,
+        help="Whether other gateway processes have the same store, in PostgreSQL. Default: False",
+    )
     max_attempts = Integer(
         3, config=True, help="How often a query is tried before it fails. Default: 3"
     )
@@ -85,7 +92,9 @@ class Realm(LoggingConfigurable):
         self.version = __version__
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        self.store = Store.open(self.database_url or self._default_url(), self._folder / "blobs")
+        self.store = Store.open(
+            self.database_url or self._default_url(), self._folder / "blobs", shared=self.shared
+        )
         self.blobs = Blobs(self.store, self._folder / "blobs")
         try:
             self.people = People(self.store, parent=self)
@@ -129,6 +138,8 @@ class Realm(LoggingConfigurable):
         self.sysop = Sysop(self)
         self.acts = Acts(self)
         self.pulls = Pulls(self._folder, self.reload)
+        #: What it does where several gateways share the store.
+        self.sharing = Sharing(self) if self.shared else None
         self._stopping = False
         self._work: set[asyncio.Task[Any]] = set()
         self._used_at = time.monotonic()
@@ -158,6 +169,8 @@ class Realm(LoggingConfigurable):
         realm._dispatcher.open(realm.lanes, realm.workers, realm._settlement.conclude)
         await realm.people.open()
         await realm.acts.open()
+        if realm.sharing is not None:
+            await realm.sharing.open()
         await realm._intake.reclaim()
         realm._reaper.open()
         return realm
@@ -187,6 +200,7 @@ class Realm(LoggingConfigurable):
             "link_url": link_url,
             "token": link_token,
             "ca": link_ca,
+            "gateway": str(self.epoch) if self.shared else "",
         }
         tasks = Tasks(scheduler, security, self._plugin())
         await tasks.open()
@@ -216,6 +230,8 @@ class Realm(LoggingConfigurable):
         await asyncio.gather(*self._work, return_exceptions=True)
         if self._dispatcher.tasks is not None:
             await self._dispatcher.tasks.close()
+        if self.sharing is not None:
+            await self.sharing.close()
         await asyncio.to_thread(self.store.close)
 
     # Asking.
@@ -288,6 +304,9 @@ class Realm(LoggingConfigurable):
                 if info.stage in ENDS:
                     stream = self._streams[query] = replay(info, user)
                     return stream
+                if not self.lanes.owns(info.model):
+                    stream = self._streams[query] = Stream(query, user, attempt=info.attempt)
+                    return stream
             # Written down a moment ago, and on its way to its lane.
             await asyncio.sleep(0.02)
         raise queries.unknown(query)
@@ -315,6 +334,43 @@ class Realm(LoggingConfigurable):
         elif place is not None:
             # Of a query that is just being settled or put back this comes after that.
             await self._settlement.cancel_waiting(place)
+        elif self.shared:
+            await self.store.write(lambda db: queries.ask_to_stop(db, query, time.time()))
+
+    # With other gateways: what `sharing` asks for.
+
+    async def stop_query(self, query: str) -> None:
+        """Cancel a query, as was asked for elsewhere."""
+        await self._cancel(query)
+
+    async def enlist(self, rows: list[WaitingRow]) -> None:
+        """Put queries on the line whose lane is this gateway's now."""
+        await self._intake.enlist(rows, self._streams)
+
+    def streams_afar(self) -> list[Stream]:
+        """Return the streams that are followed here of queries that are carried elsewhere."""
+        return [
+            stream
+            for query, stream in self._streams.items()
+            if stream.end is None and query not in self.lanes.places
+        ]
+
+    async def forget_gateways(self, gone: Iterable[int]) -> None:
+        """Have the workers serve gateways no longer that have ended."""
+        if self._dispatcher.tasks is not None:
+            for epoch in gone:
+                await self._dispatcher.tasks.forget(str(epoch))
+
+    def wake(self) -> None:
+        """Something may be able to start."""
+        self._dispatcher.capacity_changed()
+
+    async def until_ended(self) -> None:
+        """Return when another gateway has taken over what this one carried: it is of no use then.
+
+        Of a realm that shares nothing: never.
+        """
+        await (asyncio.Event() if self.sharing is None else self.sharing.ended).wait()
 
     # Looking.
 

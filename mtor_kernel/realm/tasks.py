@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dask_workers.plugin import RESOURCE, MtorWorker
+from dask_workers.plugin import RESOURCE, MtorWorker, plugin_name
 from dask_workers.tasks import run_query, task_key
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.codec import encode
@@ -80,6 +80,8 @@ class Tasks:
         await asyncio.gather(*waiting, return_exceptions=True)
         if self._client is not None:
             with contextlib.suppress(OSError, TimeoutError):
+                if self._plugin.gateway:
+                    await self.forget(self._plugin.gateway)
                 await self._client.close(timeout=2)
 
     @property
@@ -92,6 +94,15 @@ class Tasks:
         self._plugin = plugin
         if self._client is not None:
             await self._register(self._client)
+
+    async def forget(self, gateway: str) -> None:
+        """Have no worker serve one of several gateways any more: it is gone."""
+        if self._client is None:
+            return
+        try:
+            await self._client.unregister_worker_plugin(plugin_name(gateway))
+        except Exception as error:  # noqa: BLE001 - Dask raises ValueError where there is none
+            log.debug("gateway %s could not be taken from the workers: %r", gateway, error)
 
     async def move(self, address: str) -> None:
         """The scheduler was started anew, elsewhere."""
@@ -109,7 +120,7 @@ class Tasks:
             assert self._client is not None
             futures = self._client.map(
                 run_query,
-                [_payload(attempt) for attempt in attempts],
+                [_payload(attempt, self._plugin.gateway) for attempt in attempts],
                 key=[_key(attempt) for attempt in attempts],
                 resources={RESOURCE + model: 1},
                 workers=workers,
@@ -208,15 +219,21 @@ def _key(attempt: Attempt) -> str:
     return task_key(attempt.ref.query, attempt.ref.attempt)
 
 
-def _payload(attempt: Attempt) -> bytes:
+def _payload(attempt: Attempt, gateway: str) -> bytes:
     """Return the encoded :class:`Task`; the query's body goes in as it was stored."""
-    return encode(
-        {"attempt": attempt.ref, "model": attempt.spec, "query": msgspec.Raw(attempt.body)}
-    )
+    task = {"attempt": attempt.ref, "model": attempt.spec, "query": msgspec.Raw(attempt.body)}
+    return encode(task | {"gateway": gateway} if gateway else task)
 
 
 def make_plugin(
-    link_url: str, token: str, models: Sequence[ModelSpec], *, ca: str | None = None
+    link_url: str,
+    token: str,
+    models: Sequence[ModelSpec],
+    *,
+    ca: str | None = None,
+    gateway: str = "",
 ) -> MtorWorker:
     """Return the plugin that makes a Dask worker a worker of this realm."""
-    return MtorWorker(link_url=link_url, token=token, models=encode(tuple(models)), ca=ca)
+    return MtorWorker(
+        link_url=link_url, token=token, models=encode(tuple(models)), ca=ca, gateway=gateway
+    )

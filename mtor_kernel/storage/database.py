@@ -32,6 +32,8 @@ class Database(Protocol):
     name: str
     #: Connections, and threads, that read beside the writer.
     readers: int
+    #: Whether other processes that share it too may have it at the same time.
+    shared: bool
 
     def claim(self) -> None:
         """Take it for this process; raise :class:`Unavailable` where another one has it."""
@@ -59,13 +61,13 @@ class Database(Protocol):
         """
 
 
-def database_of(url: str) -> Database:
+def database_of(url: str, *, shared: bool = False) -> Database:
     """Return the database that a SQLAlchemy URL names.
 
     Raises
     ------
     Unavailable
-        It names none that MTOR knows, or none that outlives the process.
+        It names none that MTOR knows, none that outlives the process, or none that can be shared.
     """
     try:
         parsed = sa.make_url(url)
@@ -79,7 +81,14 @@ def database_of(url: str) -> Database:
     if kind == "postgresql":
         from mtor_kernel.storage.postgres import Postgres
 
-        return Postgres(parsed)
+        database = Postgres(parsed)
+        database.shared = shared
+        return database
+    if shared:
+        raise Unavailable(
+            "Several gateways share a store in PostgreSQL only: name one by "
+            "postgresql://user@host/database."
+        )
     if kind == "sqlite":
         from mtor_kernel.storage.sqlite import SqliteFile
 

@@ -57,6 +57,7 @@ _SETTINGS = (
 )
 _OWNER = "hashtext('owner of ' || current_schema())"
 _TAKE = f"SELECT pg_try_advisory_lock({LOCKS}, {_OWNER})"
+_TAKE_PART = f"SELECT pg_try_advisory_lock_shared({LOCKS}, {_OWNER})"
 _HOLDER = f"""
     SELECT coalesce(max(session.client_addr::text), 'this machine') FROM pg_locks AS lock
     JOIN pg_stat_activity AS session ON session.pid = lock.pid
@@ -97,6 +98,7 @@ class Postgres:
         shown = url.set(drivername="postgresql", query={}, password=None)
         self.name = shown.render_as_string()
         self._epoch: int | None = None
+        self.shared = False
 
     def claim(self) -> None:
         """Nothing yet: the writer's connection takes the lock, and has it as long as it stands."""
@@ -142,8 +144,8 @@ class Postgres:
         return engine
 
     def _own(self, connection: Any, _record: Any) -> None:
-        """Take the lock of the one process that has the database, for this connection's life."""
-        if connection.execute(_TAKE).fetchone()[0]:
+        """Take the lock of who has the database, alone or with others, for as long as it stands."""
+        if connection.execute(_TAKE_PART if self.shared else _TAKE).fetchone()[0]:
             return
         where = connection.execute(_HOLDER).fetchone()[0]
         connection.close()

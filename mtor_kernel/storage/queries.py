@@ -23,14 +23,46 @@ from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.quotas import decode_override, standing
 from mtor_kernel.storage.records import answer, for_sysop, history, info, unfinished, unknown, usage
 from mtor_kernel.storage.references import NAMES_ANY, answer_with, ask_about, keep_only
-from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery, Row, WaitingRow
+from mtor_kernel.storage.rows import (
+    Accepted,
+    Dispatched,
+    NewQuery,
+    Row,
+    UnderWay,
+    WaitingRow,
+)
 from mtor_kernel.storage.schema import answer as answer_table
+from mtor_kernel.storage.schema import epoch as epoch_table
 from mtor_kernel.storage.schema import person, query, question, quota_rule
 
 __all__ = [
-    "Accepted", "Decide", "Dispatched", "NewQuery", "WaitingRow", "accept", "answer", "cancel",
-    "dispatch", "fail", "for_sysop", "history", "info", "known", "move", "question_of", "reclaim",
-    "requeue", "settle", "unfinished", "unknown", "usage",
+    "Accepted",
+    "Decide",
+    "Dispatched",
+    "NewQuery",
+    "UnderWay",
+    "WaitingRow",
+    "accept",
+    "answer",
+    "ask_to_stop",
+    "cancel",
+    "dispatch",
+    "fail",
+    "for_sysop",
+    "history",
+    "info",
+    "known",
+    "line",
+    "move",
+    "put_back",
+    "question_of",
+    "reclaim",
+    "requeue",
+    "settle",
+    "under_way",
+    "unfinished",
+    "unknown",
+    "usage",
 ]  # fmt: skip
 
 #: The charge of a query that published nothing.
@@ -127,7 +159,21 @@ _MOVE = (
     .values(model=bindparam("to"), modality=bindparam("as_modality"))
 )
 _BODY = sa.select(question.c.body).where(question.c.query == bindparam("of"))
-_RECLAIM = _BACK.where(query.c.ended_at.is_(None), query.c.epoch < bindparam("in_epoch"))
+#: What ran in the epochs that have ended.
+_RECLAIM = _BACK.where(
+    query.c.ended_at.is_(None),
+    query.c.epoch.in_(sa.select(epoch_table.c.number).where(epoch_table.c.ended_at.is_not(None))),
+)
+#: Of every query under way: where it is, and whether somebody wants it to stop.
+_UNDER_WAY = sa.select(
+    query.c.id, query.c.model, query.c.stage, query.c.attempt, query.c.epoch,
+    query.c.stop_at.is_not(None).label("to_stop"),
+).where(query.c.ended_at.is_(None))  # fmt: skip
+_STOP = (
+    sa.update(query)
+    .where(query.c.id == bindparam("of"), query.c.ended_at.is_(None))
+    .values(stop_at=bindparam("now"))
+)
 _SETTLE = _ending(Stage.SETTLED, Stage.RUNNING)
 _FAIL = _ending(Stage.FAILED, Stage.QUEUED, Stage.RUNNING)
 _CANCEL = _ending(Stage.CANCELLED, Stage.QUEUED, Stage.RUNNING)
@@ -319,10 +365,39 @@ def cancel(
     return True
 
 
-def reclaim(conn: sa.Connection, epoch: int, now: float) -> list[WaitingRow]:
-    """Put what ran in older epochs back on the line; return the whole line, oldest first."""
-    _forget_written(conn, conn.execute(_RECLAIM, {"in_epoch": epoch}).all())
-    return [_waiting(row) for row in conn.execute(_WAITING)]
+def reclaim(conn: sa.Connection) -> list[WaitingRow]:
+    """Put what ran in epochs that have ended back on the line; return the whole line.
+
+    Oldest first.
+    """
+    put_back(conn)
+    return line(conn)
+
+
+def put_back(conn: sa.Connection) -> None:
+    """Put what ran in epochs that have ended back on the line."""
+    _forget_written(conn, conn.execute(_RECLAIM).all())
+
+
+def line(conn: sa.Connection, only: Iterable[str] | None = None) -> list[WaitingRow]:
+    """Return the queries that wait, or those of them that are named, oldest first."""
+    if only is None:
+        return [_waiting(row) for row in conn.execute(_WAITING)]
+    named = _WAITING.where(query.c.id.in_(bindparam("ids", expanding=True)))
+    return [_waiting(row) for row in conn.execute(named, {"ids": list(only)})]
+
+
+def under_way(conn: sa.Connection) -> list[UnderWay]:
+    """Return where every query stands that has not ended."""
+    return [
+        UnderWay(row.id, row.model, Stage(row.stage), row.attempt, row.epoch, row.to_stop)
+        for row in conn.execute(_UNDER_WAY)
+    ]
+
+
+def ask_to_stop(conn: sa.Connection, id: str, now: float) -> None:
+    """Note that a query shall be cancelled by the process that carries it; not for an ended one."""
+    conn.execute(_STOP, {"of": id, "now": now})
 
 
 def _waiting(row: Row) -> WaitingRow:

@@ -77,3 +77,16 @@ class WaitingRow(msgspec.Struct, frozen=True):
     attempt: int
     hold_id: int
     hold_micro: int
+
+
+class UnderWay(msgspec.Struct, frozen=True):
+    """Where a query stands that has not ended, as the processes that share the store see it."""
+
+    id: str
+    model: str
+    stage: Stage
+    #: Attempts that it has had, and the epoch of the one that runs.
+    attempt: int
+    epoch: int | None
+    #: Whether somebody has asked for it to be cancelled.
+    to_stop: bool

@@ -48,6 +48,7 @@ class SqliteFile:
     """A database in a file, which one process has at a time. See :class:`Database`."""
 
     readers = READERS
+    shared = False
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 import sqlalchemy as sa
 
 from mtor_kernel.protocol.errors import Unavailable
-from mtor_kernel.storage import faults, migrations, schema
+from mtor_kernel.storage import faults, migrations, processes
 from mtor_kernel.storage.database import Database, Owned, database_of
 from mtor_kernel.storage.writer import (
     AGAIN_SECONDS,
@@ -50,15 +50,20 @@ class Store:
         self._readers = ThreadPoolExecutor(database.readers, thread_name_prefix="mtor-reader")
 
     @classmethod
-    def open(cls, url: str, blob_dir: Path) -> Store:
+    def open(cls, url: str, blob_dir: Path, *, shared: bool = False) -> Store:
         """Open the database that `url` names, made and brought up to date where needed. Blocks.
+
+        Parameters
+        ----------
+        shared
+            Other processes that share it too may have it at the same time.
 
         Raises
         ------
         Unavailable
             Another process has it, a newer MTOR wrote it, or it is no database of ours.
         """
-        database = database_of(url)
+        database = database_of(url, shared=shared)
         blob_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         database.claim()
         engine = database.writer()
@@ -138,19 +143,14 @@ class Store:
 
 
 def _begin_epoch(engine: sa.Engine, database: Database) -> int:
-    """Bring the schema up to date and begin an epoch, in one transaction: the older ones end."""
-    now = time.time()
-    began = (
-        sa.insert(schema.epoch)
-        .values(opened_at=now, name=_whoami(), written=0)
-        .returning(schema.epoch.c.number)
-    )
-    ended = sa.update(schema.epoch).where(schema.epoch.c.ended_at.is_(None)).values(ended_at=now)
+    """Bring the schema up to date and begin an epoch, in one transaction.
+
+    The older ones end, but for those of processes that share the database and live.
+    """
     try:
         with engine.begin() as conn:
             migrations.upgrade(conn)
-            conn.execute(ended)
-            return int(conn.execute(began).scalar_one())
+            return processes.begin(conn, _whoami(), alone=not database.shared)
     except (sa.exc.SQLAlchemyError, Owned) as error:
         if faults.is_disk_full(error) or isinstance(error, Owned):
             raise faults.explain(error) from error

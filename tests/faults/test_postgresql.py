@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from mtor_kernel.protocol.errors import QueryCancelled
 from mtor_kernel.protocol.query import Answer, Query
 from mtor_kernel.storage import ledger, queries
+from mtor_kernel.storage.schema import query as query_table
 from tests import postgres
 from tests.cable import cable
 from tests.postgres import Server
-from tests.realms import OWNER, small_realm
+from tests.realms import small_realm
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
@@ -52,7 +54,7 @@ async def test_queries_under_way_end_once_though_the_server_is_restarted(
         store = small.realm.store
         assert store.statistics.losses >= 1
         assert await store.read(ledger.check) == []
-        stages = [item.stage for item in (await small.realm.history(OWNER)).items]
+        stages = await store.read(lambda db: list(db.scalars(sa.select(query_table.c.stage))))
         assert stages == ["settled"] * 10
 
 

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from mtor_kernel.protocol.errors import BadInput, NotFound, QuotaExceeded, TooLarge
 from mtor_kernel.protocol.ngram import AttemptRef
 from mtor_kernel.protocol.query import Answer, Image
 from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.storage import Blobs, Store, queries, quotas, references
+from mtor_kernel.storage import Blobs, Store, processes, queries, quotas, references, schema
 from tests.storage.helpers import NOON, accept, dispatch, new_query, person
 
 pytestmark = pytest.mark.asyncio
@@ -280,7 +281,13 @@ async def test_what_an_attempt_of_an_earlier_epoch_wrote_is_let_go(
     made = await blobs.put("ann", PICTURE, "image/png")
     begun = dispatch(store, accept(store, new_query("ann")).query)
     written(store, begun, made.id)
-    store.write_sync(lambda db: queries.reclaim(db, store.epoch + 1, NOON))
+
+    def be_followed(db: sa.Connection) -> None:
+        """What another process does when this one is silent; and this one may go on."""
+        processes.end(db, store.epoch)
+        db.execute(sa.update(schema.epoch).values(ended_at=None))
+
+    store.write_sync(be_followed)
     assert not await kept(blobs, clock, made.id)
 
 

@@ -14,7 +14,7 @@ import pytest
 from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.protocol.lifecycle import ENDS, Stage
 from mtor_kernel.storage import ledger, queries
-from tests.storage.helpers import NOON, balance, opened, problems
+from tests.storage.helpers import balance, opened, problems
 
 pytestmark = pytest.mark.fault
 
@@ -67,7 +67,7 @@ def test_what_a_killed_process_had_acknowledged_is_there(tmp_path: Path, many: i
             assert info.stage is Stage.SETTLED
             assert info.charge is not None
             assert info.charge.amount_micro == settled[id_]
-    line = store.write_sync(lambda db: queries.reclaim(db, store.epoch, NOON))
+    line = store.write_sync(lambda db: queries.reclaim(db))
     waiting = {row.id for row in line}
     for id_ in accepted - set(settled):
         stage = store.read_sync(lambda db, id_=id_: queries.info(db, id_, None)).stage
@@ -104,7 +104,7 @@ def test_a_process_that_dies_inside_a_work_leaves_nothing_of_it(tmp_path: Path) 
     store = opened(tmp_path)
     assert problems(store) == []
     assert balance(store, "ann") == ledger.Balance(1000, 100, False)
-    (row,) = store.write_sync(lambda db: queries.reclaim(db, store.epoch, NOON))
+    (row,) = store.write_sync(lambda db: queries.reclaim(db))
     assert (row.id, row.attempt) == (id_, 1)
     store.close()
 

@@ -328,7 +328,7 @@ def test_a_restart_puts_what_ran_back_on_the_line_in_the_order_of_acceptance(
     store.close()
 
     store = opened(folder)
-    line = store.write_sync(lambda db: queries.reclaim(db, store.epoch, NOON))
+    line = store.write_sync(lambda db: queries.reclaim(db))
     assert [(row.id, row.attempt) for row in line] == [
         (new[0].id, 1), (new[1].id, 0), (new[2].id, 1), (new[3].id, 0),
     ]  # fmt: skip
@@ -341,9 +341,7 @@ def test_a_restart_puts_what_ran_back_on_the_line_in_the_order_of_acceptance(
     again = dispatch(store, new[0].id)
     assert again.attempt == 2
     # What runs in this epoch is left alone.
-    assert new[0].id not in {
-        row.id for row in store.write_sync(lambda db: queries.reclaim(db, store.epoch, NOON))
-    }
+    assert new[0].id not in {row.id for row in store.write_sync(lambda db: queries.reclaim(db))}
     assert settle(store, new[0].id, 2)
     assert problems(store) == []
     store.close()

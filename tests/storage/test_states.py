@@ -308,8 +308,7 @@ class Books(RuleBasedStateMachine):
         before, self.folder = self.store.epoch, folder
         self.store = opened(folder)
         assert self.store.epoch > before
-        epoch = self.store.epoch
-        line = self.store.write_sync(lambda db: queries.reclaim(db, epoch, NOON))
+        line = self.store.write_sync(queries.reclaim)
         for one in list(self.known.values()):
             if one.stage is Stage.RUNNING:
                 self.note(one, stage=Stage.QUEUED)

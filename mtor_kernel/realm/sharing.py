@@ -1,0 +1,151 @@
+"""Several gateway processes on one store: each owns some lanes, and sees after the others' queries.
+
+Every query is in the store; who owns its lane carries it. Once a second each process looks there:
+it takes what waits in its lanes and lets go of what waits in others', cancels what was asked for
+elsewhere, and tells its followers how the queries stand that others carry. Two that think for a
+moment that they own one lane do no harm: an attempt begins only where the store says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from mtor_kernel.protocol.errors import RealmStopping, Unavailable
+from mtor_kernel.protocol.lifecycle import ENDS, Stage
+from mtor_kernel.realm.streams import Stream
+from mtor_kernel.scheduling.owners import owner
+from mtor_kernel.storage import processes, queries
+from mtor_kernel.storage.queries import UnderWay
+
+if TYPE_CHECKING:
+    from mtor_kernel.realm.realm import Realm
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+#: Between two signs of life; :data:`processes.LEASE_SECONDS` without one, and the lanes move.
+BEAT_SECONDS = 3.0
+
+
+class Sharing:
+    """One process of several. See :meth:`open`."""
+
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+        #: The epochs of all processes that live, this one's among them.
+        self.living: tuple[int, ...] = (realm.store.epoch,)
+        #: Set when another process has ended this one: it writes nothing any more.
+        self.ended = asyncio.Event()
+        self._beat_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Find out who lives, and look from now on."""
+        await self._beat()
+        self._realm.lanes.owns = self.owns
+        self._looking = asyncio.create_task(self._run(), name="mtor-sharing")
+
+    async def close(self) -> None:
+        """Hand the lanes to the others at once."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        epoch = self._realm.store.epoch
+        # Where it cannot be said, the others notice by themselves.
+        with suppress(Unavailable):
+            await self._realm.store.write(lambda db: processes.end(db, epoch))
+
+    def owns(self, model: str) -> bool:
+        """Tell whether the lane of a model is this process's."""
+        return owner(model, self.living) == self._realm.store.epoch
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if time.monotonic() - self._beat_at > BEAT_SECONDS:
+                    await self._beat()
+                await self._look()
+            except RealmStopping as error:
+                self.ended.set()
+                log.critical("this gateway carries nothing any more: %s", error)
+                return
+            except Exception:
+                log.exception("could not look after the shared store")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _beat(self) -> None:
+        epoch, now = self._realm.store.epoch, time.monotonic()
+        living, dead = await self._realm.store.write(lambda db: processes.beat(db, epoch))
+        self._beat_at = now
+        if tuple(living) != self.living:
+            log.info("gateways that live: %s", living)
+            gone = set(self.living) - set(living) | set(dead)
+            self.living = tuple(living)
+            await self._realm.forget_gateways(gone)
+
+    async def _look(self) -> None:
+        realm = self._realm
+        seen = {one.id: one for one in await realm.store.read(queries.under_way)}
+        self._count_elsewhere(seen)
+        self._let_go(seen)
+        await self._take(seen)
+        for one in seen.values():
+            if one.to_stop and one.id in realm.lanes.places:
+                await realm.stop_query(one.id)
+        for stream in list(realm.streams_afar()):
+            await self._follow(stream, seen.get(stream.query))
+        realm.wake()
+
+    def _count_elsewhere(self, seen: dict[str, UnderWay]) -> None:
+        """Count what others still run in this one's lanes: it fills the same workers."""
+        mine = self._realm.store.epoch
+        running = Counter(
+            one.model for one in seen.values() if one.stage is Stage.RUNNING and one.epoch != mine
+        )
+        for lane in self._realm.lanes:
+            lane.elsewhere = running[lane.model]
+
+    def _let_go(self, seen: dict[str, UnderWay]) -> None:
+        """Let go of what waits in a lane that is another's now, or runs elsewhere."""
+        lanes, mine = self._realm.lanes, self._realm.store.epoch
+        for query, place in list(lanes.places.items()):
+            one = seen.get(query)
+            waits = query in place.lane.queue
+            taken = one is not None and one.stage is Stage.RUNNING and one.epoch != mine
+            if waits and (taken or not self.owns(place.lane.model)):
+                place.lane.queue.remove(query)
+                lanes.places.pop(query, None)
+
+    async def _take(self, seen: dict[str, UnderWay]) -> None:
+        """Put on this one's lines what waits in its lanes and is not there."""
+        places = self._realm.lanes.places
+        new = [
+            one.id
+            for one in seen.values()
+            if one.stage is Stage.QUEUED and one.id not in places and self.owns(one.model)
+        ]
+        if new:
+            rows = await self._realm.store.read(lambda db: queries.line(db, new))
+            await self._realm.enlist(rows)
+
+    async def _follow(self, stream: Stream, one: UnderWay | None) -> None:
+        """Tell the followers of a query that another carries how it stands."""
+        if one is None:
+            query = stream.query
+            info = await self._realm.store.read(lambda db: queries.info(db, query, None))
+            if info.stage in ENDS and stream.end is None:
+                stream.adopt(info)
+        elif one.stage is Stage.QUEUED and stream.stage is Stage.RUNNING:
+            stream.requeue("another gateway takes it over")
+        elif one.stage is Stage.RUNNING and (stream.stage, stream.attempt) != (
+            Stage.RUNNING,
+            one.attempt,
+        ):
+            if stream.stage is Stage.RUNNING:
+                stream.requeue("another attempt has begun")
+            stream.start(one.attempt, one.model)

@@ -1,0 +1,204 @@
+"""Two gateways on one database: each carries its lanes, and each serves everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from distributed import Scheduler, Worker
+
+from mtor_kernel.client import RealmClient
+from mtor_kernel.protocol.errors import QueryCancelled, Unavailable
+from mtor_kernel.protocol.query import Query
+from mtor_kernel.realm.realm import Realm
+from mtor_kernel.scheduling.owners import owner
+from mtor_kernel.storage import ledger
+from mtor_kernel.storage.schema import query as query_table
+from tests.gateways import gateway
+from tests.postgres import Server
+from tests.realms import TOKEN
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).parents[2]
+#: Enough lanes that each of two gateways has some, whatever the hash.
+LANES = [f"slow-{n}" for n in range(12)]
+ENDLESS = [f"endless-{n}" for n in range(12)]
+MODEL = """
+[[models]]
+name = "{name}"
+modality = "chat"
+backend = "echo"
+slots = 2
+max_output_tokens = 100000
+rates = {{ output_token_micro = 5 }}
+settings = {{ chunks = {chunks}, rate = 20.0 }}
+"""
+WORDS = "one two three four five six seven eight nine ten"
+
+
+@dataclass
+class Cluster:
+    """A scheduler with a worker, a database, and the folder that the gateways share."""
+
+    folder: Path
+    database: str
+    scheduler: Scheduler
+    worker: Worker
+
+
+@asynccontextmanager
+async def cluster(folder: Path, server: Server) -> AsyncIterator[Cluster]:
+    (folder / "catalogue.toml").write_text(
+        "".join(MODEL.format(name=name, chunks=20) for name in LANES)
+        + "".join(MODEL.format(name=name, chunks=100_000) for name in ENDLESS)
+    )
+    async with AsyncExitStack() as stack:
+        scheduler = await stack.enter_async_context(
+            Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0")
+        )
+        worker = await stack.enter_async_context(
+            Worker(
+                scheduler.address,
+                nthreads=64,
+                dashboard=False,
+                dashboard_address="127.0.0.1:0",
+                local_directory=str(folder / "dask"),
+            )
+        )
+        url = server.schema()
+        yield Cluster(folder, url, scheduler, worker)
+    server.drop(url)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def both(one: Realm, two: Realm) -> None:
+    """Wait until each knows of the other, and the worker of both."""
+    await until(lambda: all(len(r.sharing.living) == 2 and r.workers.infos() for r in (one, two)))
+
+
+def lane_of(realm: Realm, lanes: list[str] = LANES) -> str:
+    """A lane that this gateway owns."""
+    return next(name for name in lanes if realm.lanes.owns(name))
+
+
+async def books_add_up(realm: Realm) -> None:
+    assert await realm.store.read(ledger.check) == []
+
+
+@pytest.mark.asyncio
+async def test_a_query_is_carried_by_the_owner_of_its_lane_wherever_it_is_asked(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    async with (
+        cluster(tmp_path, postgresql) as on,
+        gateway(tmp_path, on.database, on.scheduler.address) as (one, one_url),
+        gateway(tmp_path, on.database, on.scheduler.address) as (two, two_url),
+        RealmClient(one_url, TOKEN) as at_one,
+        RealmClient(two_url, TOKEN) as at_two,
+    ):
+        await both(one, two)
+        assert {one.lanes.owns(name) ^ two.lanes.owns(name) for name in LANES} == {True}
+        asked = [
+            client.ask(WORDS, model=lane_of(realm))
+            for client in (at_one, at_two)
+            for realm in (one, two)
+        ]
+        assert [reply.text for reply in await asyncio.gather(*asked)] == [f"{WORDS} " * 2] * 4
+        rows = await two.store.read(lambda db: db.execute(sa.select(query_table)).all())
+        for row in rows:
+            assert (row.stage, row.attempt) == ("settled", 1)
+            assert row.epoch == owner(row.model, (one.epoch, two.epoch))
+        await books_add_up(one)
+
+
+@pytest.mark.asyncio
+async def test_a_query_of_the_others_lane_can_be_cancelled(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    async with (
+        cluster(tmp_path, postgresql) as on,
+        gateway(tmp_path, on.database, on.scheduler.address) as (one, one_url),
+        gateway(tmp_path, on.database, on.scheduler.address) as (two, _),
+        RealmClient(one_url, TOKEN) as client,
+    ):
+        await both(one, two)
+        running = await client.submit(Query.ask(WORDS, lane_of(two, ENDLESS)))
+        await until(lambda: two.lanes.places.get(running.id))
+        await running.cancel()
+        with pytest.raises(QueryCancelled):
+            await running.answer()
+        await until(lambda: not two.lanes.busy)
+        await books_add_up(one)
+
+
+@pytest.mark.fault
+@pytest.mark.asyncio
+async def test_the_lanes_of_a_killed_gateway_move_and_nothing_is_lost(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    async with (
+        cluster(tmp_path, postgresql) as on,
+        gateway(tmp_path, on.database, on.scheduler.address) as (one, url),
+        RealmClient(url, TOKEN) as client,
+    ):
+        words = ("-m", "tests.gateways", str(tmp_path), on.database, on.scheduler.address)
+        other = await asyncio.create_subprocess_exec(
+            sys.executable, *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        assert other.stdout is not None
+        _, epoch = (await other.stdout.readline()).split()
+        theirs = int(epoch)
+        await until(lambda: theirs in one.sharing.living and one.workers.infos())
+        lanes = [name for name in LANES if not one.lanes.owns(name)]
+        running = [await client.submit(Query.ask(f"{WORDS} {n}", lanes[0])) for n in range(6)]
+        waits = {one.id for one in running}
+        async with asyncio.timeout(30):
+            while not await one.store.read(
+                lambda db: db.scalar(
+                    sa.select(query_table.c.id).where(query_table.c.epoch == theirs)
+                )
+            ):
+                await asyncio.sleep(0.05)
+        other.send_signal(signal.SIGKILL)
+        await other.wait()
+        async with asyncio.timeout(30):
+            await until(lambda: theirs not in one.sharing.living)
+            assert all(one.lanes.owns(name) for name in LANES)
+        answers = await asyncio.gather(*(each.answer() for each in running))
+        for number, reply in enumerate(answers):
+            # The model says a prompt again until it has said twenty words.
+            assert reply.text.split() == (f"{WORDS} {number} " * 2).split()[:20]
+        rows = await one.store.read(lambda db: db.execute(sa.select(query_table)).all())
+        assert {row.id for row in rows} == waits
+        assert {row.stage for row in rows} == {"settled"}
+        await books_add_up(one)
+
+
+@pytest.mark.asyncio
+async def test_a_realm_that_shares_nothing_is_kept_out_and_keeps_others_out(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    async with cluster(tmp_path, postgresql) as on:
+        how = {"catalogue_path": str(tmp_path / "catalogue.toml"), "database_url": on.database}
+        async with gateway(tmp_path, on.database, on.scheduler.address):
+            with pytest.raises(Unavailable, match="in use by another realm"):
+                await Realm.open(tmp_path / "alone", **how)
+        alone = await Realm.open(tmp_path / "alone", **how)
+        with pytest.raises(Unavailable, match="in use by another realm"):
+            await Realm.open(tmp_path / "shared", shared=True, **how)
+        await alone.close()
+    with pytest.raises(Unavailable, match="PostgreSQL only"):
+        await Realm.open(tmp_path / "file", shared=True)
