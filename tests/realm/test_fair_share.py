@@ -134,6 +134,7 @@ async def test_who_comes_late_does_not_wait_for_what_others_sent_before(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # 4,000 queries through a line whose every part is in this process
 async def test_two_hundred_people_with_twenty_queries_each_all_end_and_have_equal_shares(
     tmp_path: Path,
 ) -> None:
