@@ -1,5 +1,6 @@
 // Renders `application/vnd.mtor.answer+json`: an answer with what it took, without the realm.
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Panel, Widget } from '@lumino/widgets';
 import { credits, span } from './common/figures';
@@ -18,7 +19,10 @@ interface IKeptAnswer {
 }
 
 export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
-  constructor(lab: IRenderMimeRegistry) {
+  constructor(
+    lab: IRenderMimeRegistry,
+    private readonly _trans: TranslationBundle
+  ) {
     super();
     this.addClass('jp-mtor-kept');
     this._renderer = answerRenderer(answerRegistry(lab));
@@ -32,7 +36,7 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     const kept = (model.data[MIME] ?? {}) as IKeptAnswer;
     const text = typeof kept.text === 'string' ? kept.text : '';
     await renderAnswer(this._renderer, text);
-    this._line.node.textContent = lineOf(kept);
+    this._line.node.textContent = lineOf(kept, this._trans);
   }
 
   private readonly _renderer: IRenderMime.IRenderer;
@@ -40,13 +44,13 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
 }
 
 /** Return the quiet line below an answer: model, time, cost and sources. */
-export function lineOf(kept: IKeptAnswer): string {
+export function lineOf(kept: IKeptAnswer, trans: TranslationBundle): string {
   const micro = kept.charge?.amount_micro;
   const sources = Array.isArray(kept.sources) ? kept.sources.map(String) : [];
   return [
     typeof kept.model === 'string' ? kept.model : '',
     typeof kept.seconds === 'number' ? span(kept.seconds) : '',
-    typeof micro === 'number' ? `${credits(micro)} credits` : '',
+    typeof micro === 'number' ? trans.__('%1 credits', credits(micro)) : '',
     ...sources
   ]
     .filter(Boolean)

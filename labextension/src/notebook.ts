@@ -1,4 +1,5 @@
 // The panel's way to the notebook that is being worked on.
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import { NotebookActions } from '@jupyterlab/notebook';
 import type { IAttachment } from './talk/conversation';
@@ -12,7 +13,10 @@ export interface INotebookSide {
 }
 
 export class NotebookSide implements INotebookSide {
-  constructor(private readonly _tracker: INotebookTracker) {}
+  constructor(
+    private readonly _tracker: INotebookTracker,
+    private readonly _trans: TranslationBundle
+  ) {}
 
   insert(text: string, type: 'code' | 'markdown'): void {
     const notebook = this._tracker.currentWidget?.content;
@@ -33,6 +37,6 @@ export class NotebookSide implements INotebookSide {
     if (!notebook || !source.trim()) {
       return null;
     }
-    return { name: `cell ${notebook.activeCellIndex + 1}`, content: source };
+    return { name: this._trans.__('cell %1', notebook.activeCellIndex + 1), content: source };
   }
 }

@@ -17,7 +17,7 @@ import type {
   UsageRow,
   Welcome
 } from './protocol';
-import { RealmError, type Requests } from './requests';
+import type { Requests } from './requests';
 import { Running } from './running';
 import { Sysop } from './sysop/acts';
 import type { ConnectionState, IPage, IQuote, IRealm } from './tokens';
@@ -299,9 +299,7 @@ export class Realm implements IRealm {
   private readonly _runningChanged = new Signal<this, void>(this);
 }
 
+/** Return the command that submits; what was only followed is never among those that are asked. */
 function submission(running: Running): ClientNGram {
-  if (running.query === null) {
-    throw new RealmError({ code: 'bad_input', message: 'There is nothing to ask.' });
-  }
-  return { op: 'submit', id: running.key, key: running.key, query: running.query };
+  return { op: 'submit', id: running.key, key: running.key, query: running.query! };
 }

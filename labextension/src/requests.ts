@@ -1,6 +1,7 @@
 // The one place that speaks HTTP: to the realm, through Jupyter's own server.
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ErrorInfo } from './protocol';
 
 /** What the realm said no to, with the sentence that it says to people. */
@@ -14,14 +15,12 @@ export class RealmError extends Error {
   }
 }
 
-const UNREACHABLE: ErrorInfo = {
-  code: 'realm_unreachable',
-  message: 'The realm does not answer: is the Jupyter server still running?'
-};
-
 /** Requests below `{base_url}mtor/`, authenticated as everything else in JupyterLab. */
 export class Requests {
-  constructor(readonly settings: ServerConnection.ISettings) {}
+  constructor(
+    readonly settings: ServerConnection.ISettings,
+    private readonly _trans: TranslationBundle
+  ) {}
 
   /** Return the address of a path below the realm's root. */
   url(...path: string[]): string {
@@ -53,17 +52,20 @@ export class Requests {
     try {
       response = await ServerConnection.makeRequest(this.url(path), init, this.settings);
     } catch {
-      throw new RealmError(UNREACHABLE);
+      throw new RealmError({
+        code: 'realm_unreachable',
+        message: this._trans.__('The realm does not answer: is the Jupyter server still running?')
+      });
     }
     if (!response.ok) {
-      throw new RealmError(await readError(response), response.status);
+      throw new RealmError(await readError(response, this._trans), response.status);
     }
     return response;
   }
 }
 
 /** Return what an answer that is no success says, also where it is not the realm that says it. */
-async function readError(response: Response): Promise<ErrorInfo> {
+async function readError(response: Response, trans: TranslationBundle): Promise<ErrorInfo> {
   try {
     const said = (await response.json()) as { error?: ErrorInfo; message?: string };
     if (said.error?.message) {
@@ -77,6 +79,6 @@ async function readError(response: Response): Promise<ErrorInfo> {
   }
   return {
     code: 'http_' + response.status,
-    message: `The Jupyter server answered ${response.status} ${response.statusText}.`
+    message: trans.__('The Jupyter server answered %1 %2.', response.status, response.statusText)
   };
 }

@@ -1,5 +1,6 @@
 // The camera, while it is wanted. Nothing is asked of the browser before somebody presses a button.
 import { mediaDevices, release, troubleOf, type DeviceTrouble } from '../common/devices';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
@@ -86,14 +87,14 @@ export class Camera implements IDisposable {
 }
 
 /** Return what the camera shows now, as a JPEG. */
-export function frame(video: HTMLVideoElement): Promise<Blob> {
+export function frame(video: HTMLVideoElement, trans: TranslationBundle): Promise<Blob> {
   const canvas = document.createElement('canvas');
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext('2d')!.drawImage(video, 0, 0);
   return new Promise((resolve, reject) => {
     canvas.toBlob(
-      blob => (blob ? resolve(blob) : reject(new Error('The frame could not be taken.'))),
+      blob => (blob ? resolve(blob) : reject(new Error(trans.__('The frame could not be taken.')))),
       'image/jpeg',
       0.92
     );

@@ -38,7 +38,7 @@ export function Look(props: ILookProps): JSX.Element {
   useEffect(() => () => camera.stop(), [camera]);
 
   const take = async (): Promise<void> => {
-    setPicture(await frame(video.current!));
+    setPicture(await frame(video.current!, trans));
     camera.stop();
   };
   const ask = async (): Promise<void> => {
@@ -180,7 +180,7 @@ function Seen(props: ILookProps & { running: IRunning }): JSX.Element {
   const trouble = troubleOf(running, '');
   return (
     <div role="status" aria-busy={running.stage !== 'ended'}>
-      <Answer realm={realm} registry={registry} parts={running.parts} />
+      <Answer {...{ realm, registry, trans }} parts={running.parts} />
       {running.stage !== 'ended' && <p className="jp-mtor-quiet">{stageOf(running, trans)}</p>}
       {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
     </div>

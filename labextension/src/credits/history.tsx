@@ -99,7 +99,7 @@ function Asked(props: IHistoryProps & { row: QueryInfo }): JSX.Element {
         {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
         {row.error && <p className="jp-mtor-trouble">{row.error.message}</p>}
         {whole?.answer?.parts && (
-          <Answer realm={realm} registry={registry} parts={whole.answer.parts as Part[]} />
+          <Answer {...{ realm, registry, trans }} parts={whole.answer.parts as Part[]} />
         )}
       </details>
     </li>

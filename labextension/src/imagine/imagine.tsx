@@ -96,8 +96,8 @@ function Drawing(props: IImagineProps & { drawing: IDrawing }): JSX.Element {
       {part?.type === 'image' && end?.op === 'settled' && (
         <footer>
           <span className="jp-mtor-quiet">
-            {end.model} · {span(end.seconds ?? 0)} · {credits(end.charge.amount_micro ?? 0)}{' '}
-            {trans.__('credits')}
+            {end.model} · {span(end.seconds ?? 0)} ·{' '}
+            {trans.__('%1 credits', credits(end.charge.amount_micro ?? 0))}
           </span>
           <IconButton
             icon={downloadIcon}

@@ -52,9 +52,15 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     settings: ISettingRegistry | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('mtor_realm');
-    const conversation = new Conversation(realm);
+    const conversation = new Conversation(realm, trans);
     const drawings = new Drawings(realm);
-    const assistant = new Assistant(realm, conversation, new Microphone(), new Speaker(realm));
+    const assistant = new Assistant(
+      realm,
+      conversation,
+      new Microphone(),
+      new Speaker(realm),
+      trans
+    );
     const tabs = makeTabs({
       realm,
       registry: answerRegistry(rendermime),
@@ -62,7 +68,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       drawings,
       camera: new Camera(),
       assistant,
-      notebook: tracker && new NotebookSide(tracker),
+      notebook: tracker && new NotebookSide(tracker, trans),
       trans
     });
     const panel = new RealmPanel(realm, tabs, trans);

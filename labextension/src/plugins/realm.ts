@@ -1,5 +1,6 @@
 // Provides the realm to every other plugin, also of other extensions.
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Realm } from '../realm';
 import { Requests } from '../requests';
 import { IRealm } from '../tokens';
@@ -9,6 +10,9 @@ export const realmPlugin: JupyterFrontEndPlugin<IRealm> = {
   description: 'Connects to the MTOR realm.',
   autoStart: true,
   provides: IRealm,
-  activate: (app: JupyterFrontEnd): IRealm =>
-    new Realm(new Requests(app.serviceManager.serverSettings), app.version)
+  optional: [ITranslator],
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IRealm => {
+    const trans = (translator ?? nullTranslator).load('mtor_realm');
+    return new Realm(new Requests(app.serviceManager.serverSettings, trans), app.version);
+  }
 };

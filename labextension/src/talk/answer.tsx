@@ -1,5 +1,6 @@
 // An answer: words as Markdown, pictures and sounds from their blobs, findings as a list.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import React, { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Blocks } from './blocks';
@@ -54,6 +55,7 @@ export function Answer(props: {
   parts: ReadonlyArray<Part>;
   /** More of it comes. */
   grows?: boolean;
+  trans: TranslationBundle;
 }): JSX.Element {
   const Words = props.grows ? GrowingMarkdown : Markdown;
   return (
@@ -67,7 +69,7 @@ export function Answer(props: {
           case 'audio':
             return <Media key={index} realm={props.realm} blob={part.blob} kind="audio" />;
           default:
-            return <Findings key={index} value={part.value} />;
+            return <Findings key={index} value={part.value} trans={props.trans} />;
         }
       })}
     </>
@@ -116,10 +118,10 @@ export function Media(props: {
 }
 
 /** Structured findings, folded away. */
-function Findings(props: { value: unknown }): JSX.Element {
+function Findings(props: { value: unknown; trans: TranslationBundle }): JSX.Element {
   return (
     <details className="jp-mtor-findings">
-      <summary>Details</summary>
+      <summary>{props.trans.__('Details')}</summary>
       <pre>{JSON.stringify(props.value, null, 1)}</pre>
     </details>
   );

@@ -1,4 +1,5 @@
 // A conversation: its turns, the model that answers, and what is attached to the next question.
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal, type ISignal } from '@lumino/signaling';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message, Query } from '../protocol';
@@ -55,7 +56,10 @@ const MOST = 400;
 const MOST_KEPT = 100;
 
 export class Conversation implements IDisposable {
-  constructor(private readonly _realm: IRealm) {}
+  constructor(
+    private readonly _realm: IRealm,
+    private readonly _trans: TranslationBundle
+  ) {}
 
   get turns(): ReadonlyArray<ITurn> {
     return this._turns;
@@ -199,7 +203,7 @@ export class Conversation implements IDisposable {
     void running.done.then(() => {
       running.changed.disconnect(this._noted, this);
       const { parts, id: query } = running;
-      const trouble = troubleOf(running, 'Stopped.');
+      const trouble = troubleOf(running, this._trans.__('Stopped.'));
       const ended = { ...turn, running: null, parts, query, trouble, took: tookOf(running) };
       this._turns = this._turns.map(one => (one === turn ? ended : one));
       if (!this._isDisposed) {

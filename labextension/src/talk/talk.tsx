@@ -129,7 +129,7 @@ const Said = React.memo(function Said(props: ITalkProps & { turn: ITurn }): JSX.
   return (
     <article className={`jp-mtor-turn jp-mtor-${turn.role}`}>
       <h3 className="jp-mtor-sr">{turn.role === 'user' ? trans.__('You') : trans.__('The realm')}</h3>
-      <Answer realm={realm} registry={registry} parts={turn.parts} />
+      <Answer {...{ realm, registry, trans }} parts={turn.parts} />
       {turn.trouble && <p className="jp-mtor-trouble">{turn.trouble}</p>}
       {turn.role === 'assistant' && text && (
         <footer>
@@ -172,7 +172,7 @@ function Growing(props: ITalkProps & { running: IRunning }): JSX.Element {
     <article className="jp-mtor-turn jp-mtor-assistant" aria-busy="true">
       <h3 className="jp-mtor-sr">{trans.__('The realm')}</h3>
       {running.requeued && <p className="jp-mtor-quiet">{running.requeued}</p>}
-      <Answer realm={realm} registry={registry} parts={running.parts} grows />
+      <Answer {...{ realm, registry, trans }} parts={running.parts} grows />
       {running.parts.length === 0 && <p className="jp-mtor-quiet">{stageOf(running, trans)}</p>}
       {running.preview && (
         <img className="jp-mtor-picture" src={`data:image/png;base64,${running.preview}`} alt="" />

@@ -1,5 +1,6 @@
 // How sure a small model (Silero) is that a frame is speech. It runs in the browser, from files that
 // came with the panel, and is loaded when somebody first wants it.
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { InferenceSession, Tensor } from 'onnxruntime-web/wasm';
 import { FRAME, RATE } from './microphone';
 
@@ -9,14 +10,16 @@ const STATE = [2, 1, 128];
 
 export class Activity {
   /** Load the model; throws where the browser cannot run it. */
-  static async load(): Promise<Activity> {
+  static async load(trans: TranslationBundle): Promise<Activity> {
     const ort = await import('onnxruntime-web/wasm');
     // More threads need a page that is isolated from all others, which a lab is not.
     ort.env.wasm.numThreads = 1;
     const url = new URL('@ricky0123/vad-web/dist/silero_vad_v5.onnx', import.meta.url);
     const response = await fetch(url);
     if (!response.ok) {
-      throw new Error('The model of voice activity could not be loaded: install MTOR again.');
+      throw new Error(
+        trans.__('The model of voice activity could not be loaded: install MTOR again.')
+      );
     }
     const session = await ort.InferenceSession.create(await response.arrayBuffer());
     return new Activity(session, ort.Tensor);

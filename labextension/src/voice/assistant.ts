@@ -1,4 +1,5 @@
 // Talks with somebody: hears, has it written down, asks, reads the answer out.
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 import { troubleOf } from '../running';
@@ -47,7 +48,8 @@ export class Assistant implements IDisposable {
     private readonly _realm: IRealm,
     private readonly _conversation: Conversation,
     readonly microphone: Microphone,
-    readonly speaker: Speaker
+    readonly speaker: Speaker,
+    private readonly _trans: TranslationBundle
   ) {
     microphone.frame.connect((_, frame) => this._frame(frame));
     microphone.changed.connect(() => this._changed.emit());
@@ -132,7 +134,7 @@ export class Assistant implements IDisposable {
     }
     this._set('loading');
     try {
-      this._activity ??= await Activity.load();
+      this._activity ??= await Activity.load(this._trans);
       this._activity.reset();
     } catch (error) {
       this._handsFree = false;
