@@ -10,12 +10,13 @@ import type {
   Me,
   ModelInfo,
   Notice,
+  PersonInfo,
   Query,
   QueryEnd,
   QueryInfo,
   Quotas,
   RealmState,
-  Role,
+  RuleInfo,
   UsageRow,
   Welcome
 } from './protocol';
@@ -116,16 +117,6 @@ export interface IRealm extends IDisposable {
   readonly sysop: ISysop;
 }
 
-/** One person, as the sysop sees them. */
-export interface IPerson {
-  name: string;
-  role: Role;
-  created_at: number;
-  /** `null`: not banned. */
-  banned_at: number | null;
-  ban_reason: string;
-}
-
 /** One entry of the audit log. */
 export interface IAuditEntry {
   id: number;
@@ -140,14 +131,21 @@ export interface IAuditEntry {
 
 /** What only the sysop may do; the realm enforces it. All throw `RealmError`. */
 export interface ISysop {
-  people(): Promise<IPerson[]>;
+  people(): Promise<PersonInfo[]>;
   ban(user: string, reason: string): Promise<void>;
   unban(user: string, reason: string): Promise<void>;
   /** Cancel all of a person's queries; gives how many that were. */
   stopQueries(user: string, reason: string): Promise<number>;
   grant(user: string, micro: number, reason: string): Promise<void>;
-  /** Rules in place of the role's; `null`: the role's again. */
-  setQuota(user: string, quotas: Quotas | null, reason: string): Promise<void>;
+  /** What is ruled for whom, by the configuration and by sysops. */
+  rules(): Promise<RuleInfo[]>;
+  /** Rule for a role, a group or a person; `null` takes back what was ruled. */
+  rule(
+    kind: RuleInfo['kind'],
+    subject: string,
+    quotas: Quotas | null,
+    reason: string
+  ): Promise<void>;
   worker(name: string, order: 'drain' | 'resume'): Promise<void>;
   model(worker: string, order: 'load' | 'unload', model: string): Promise<void>;
   notice(text: string): Promise<void>;

@@ -9,6 +9,7 @@ import { useSignals } from '../common/hooks';
 import type { Me, UsageRow } from '../protocol';
 import { saveAs } from '../common/files';
 import type { IRealm } from '../tokens';
+import { namesOf, shown, type Rule } from '../sysop/limits';
 import { History } from './history';
 import { Spent } from './spent';
 
@@ -42,6 +43,7 @@ export function Credits(props: {
       realm.settled.disconnect(onSettled);
     };
   }, [realm, refresh, open]);
+  const names = namesOf(trans);
   return (
     <div className="jp-mtor-scroll">
       {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
@@ -56,9 +58,10 @@ export function Credits(props: {
           <dd>{credits(me.held_micro ?? 0)}</dd>
           {(me.quotas ?? []).map(quota => (
             <React.Fragment key={quota.rule}>
-              <dt>{quota.rule.replace(/_/g, ' ')}</dt>
-              <dd>
-                {quota.used ?? 0} / {quota.limit}
+              <dt>{names[quota.rule as Rule] ?? quota.rule}</dt>
+              <dd title={quota.set_for && trans.__('Set for: %1', quota.set_for)}>
+                {shown(quota.rule as Rule, quota.used ?? 0)} /{' '}
+                {shown(quota.rule as Rule, quota.limit)}
               </dd>
             </React.Fragment>
           ))}

@@ -1,6 +1,6 @@
 // Words become a picture, which sharpens as it is drawn.
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { addIcon, downloadIcon, stopIcon } from '@jupyterlab/ui-components';
+import { addBelowIcon, downloadIcon, stopIcon } from '@jupyterlab/ui-components';
 import React, { useState } from 'react';
 import { IconButton } from '../common/button';
 import { credits, span } from '../common/figures';
@@ -106,7 +106,7 @@ function Drawing(props: IImagineProps & { drawing: IDrawing }): JSX.Element {
           />
           {notebook && (
             <IconButton
-              icon={addIcon}
+              icon={addBelowIcon}
               label={trans.__('Insert the picture into the notebook')}
               onClick={() => void drawing.insert(part.blob, notebook)}
             />

@@ -51,6 +51,18 @@ export class RealmPanel extends ReactWidget {
     return <Tabs panel={this} realm={this._realm} tabs={this._tabs} trans={this._trans} />;
   }
 
+  /** Whoever opens it from the keyboard goes on there: at the question, or at the tab. */
+  protected override onActivateRequest(msg: Parameters<ReactWidget['processMessage']>[0]): void {
+    super.onActivateRequest(msg);
+    // The tab that is wanted is shown with the next frame.
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        const question = this.node.querySelector<HTMLElement>('.jp-mtor-prompt');
+        (question ?? this.node.querySelector<HTMLElement>('[aria-selected=true]'))?.focus();
+      })
+    );
+  }
+
   /** Emitted when another tab is open. */
   readonly opened = new Signal<this, void>(this);
   private _open: string;

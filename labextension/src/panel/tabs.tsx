@@ -1,5 +1,6 @@
 // Which tabs the panel has, in their order.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 import type { Camera } from '../camera/camera';
@@ -26,6 +27,7 @@ export interface ITabParts {
   camera: Camera;
   assistant: Assistant | null;
   notebook: INotebookSide | null;
+  contents: Contents.IManager | null;
   trans: TranslationBundle;
 }
 

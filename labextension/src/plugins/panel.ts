@@ -69,6 +69,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       camera: new Camera(),
       assistant,
       notebook: tracker && new NotebookSide(tracker, trans),
+      contents: app.serviceManager.contents,
       trans
     });
     const panel = new RealmPanel(realm, tabs, trans);

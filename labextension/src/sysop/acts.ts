@@ -1,13 +1,13 @@
 // What only the sysop may do, over REST; the realm enforces it.
-import type { Quotas } from '../protocol';
+import type { PersonInfo, Quotas, RuleInfo } from '../protocol';
 import type { Requests } from '../requests';
-import type { IAuditEntry, IPage, IPerson, ISysop } from '../tokens';
+import type { IAuditEntry, IPage, ISysop } from '../tokens';
 
 export class Sysop implements ISysop {
   constructor(private readonly _requests: Requests) {}
 
-  async people(): Promise<IPerson[]> {
-    return (await this._requests.json<Partial<IPage<IPerson>>>('api/sysop/people')).items ?? [];
+  async people(): Promise<PersonInfo[]> {
+    return (await this._requests.json<Partial<IPage<PersonInfo>>>('api/sysop/people')).items ?? [];
   }
 
   ban(user: string, reason: string): Promise<void> {
@@ -27,8 +27,18 @@ export class Sysop implements ISysop {
     return this._act('grant', { user, micro, reason });
   }
 
-  setQuota(user: string, quotas: Quotas | null, reason: string): Promise<void> {
-    return this._act('quota', { user, quotas, reason });
+  async rules(): Promise<RuleInfo[]> {
+    return (await this._requests.json<Partial<IPage<RuleInfo>>>('api/sysop/quota')).items ?? [];
+  }
+
+  rule(
+    kind: RuleInfo['kind'],
+    subject: string,
+    quotas: Quotas | null,
+    reason: string
+  ): Promise<void> {
+    const whom = { person: 'user', group: 'group', role: 'role' }[kind];
+    return this._act('quota', { [whom]: subject, quotas, reason });
   }
 
   worker(name: string, order: 'drain' | 'resume'): Promise<void> {

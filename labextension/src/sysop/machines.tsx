@@ -1,7 +1,9 @@
 // Workers and models: drain, resume, load, unload; and what a model costs.
-import React, { useEffect, useState } from 'react';
+import React from 'react';
 import { useSignals } from '../common/hooks';
-import type { ModelInfo, RateCard, WorkerInfo } from '../protocol';
+import { useLoaded } from '../common/loading';
+import type { RateCard, WorkerInfo } from '../protocol';
+import { Act } from './act';
 import type { ISectionProps } from './sysop';
 
 export function Machines(props: ISectionProps): JSX.Element {
@@ -25,39 +27,36 @@ function Machine(props: ISectionProps & { worker: WorkerInfo }): JSX.Element {
     <div className="jp-mtor-card">
       <div className="jp-mtor-row">
         <h3 className="jp-mtor-ellipsis">{worker.name}</h3>
-        <button
-          type="button"
-          onClick={() =>
-            void act(
-              () => realm.sysop.worker(worker.name, draining ? 'resume' : 'drain'),
-              draining
-                ? trans.__('%1 takes work again.', worker.name)
-                : trans.__('%1 takes nothing new.', worker.name)
-            )
+        <Act
+          act={act}
+          does={() => realm.sysop.worker(worker.name, draining ? 'resume' : 'drain')}
+          done={
+            draining
+              ? trans.__('%1 takes work again.', worker.name)
+              : trans.__('%1 takes nothing new.', worker.name)
           }
         >
           {draining ? trans.__('Resume') : trans.__('Drain')}
-        </button>
+        </Act>
       </div>
       <ul className="jp-mtor-list">
         {(worker.served ?? []).map(served => (
           <li key={served.model} className="jp-mtor-row">
             <span className="jp-mtor-ellipsis">{served.model}</span>
-            <button
-              type="button"
-              disabled={Boolean(served.trouble) && !served.loaded}
-              onClick={() =>
-                void act(
-                  () =>
-                    realm.sysop.model(worker.name, served.loaded ? 'unload' : 'load', served.model),
-                  served.loaded
-                    ? trans.__('%1 leaves memory.', served.model)
-                    : trans.__('%1 is being loaded.', served.model)
-                )
+            <Act
+              act={act}
+              does={() =>
+                realm.sysop.model(worker.name, served.loaded ? 'unload' : 'load', served.model)
               }
+              done={
+                served.loaded
+                  ? trans.__('%1 leaves memory.', served.model)
+                  : trans.__('%1 is being loaded.', served.model)
+              }
+              disabled={Boolean(served.trouble) && !served.loaded}
             >
               {served.loaded ? trans.__('Unload') : trans.__('Load')}
-            </button>
+            </Act>
           </li>
         ))}
       </ul>
@@ -67,17 +66,8 @@ function Machine(props: ISectionProps & { worker: WorkerInfo }): JSX.Element {
 
 function Prices(props: ISectionProps): JSX.Element {
   const { realm, trans, acts } = props;
-  const [models, setModels] = useState<ModelInfo[]>([]);
-  useEffect(() => {
-    let gone = false;
-    realm.models().then(
-      found => gone || setModels(found),
-      () => undefined // the tab's other sections say what is wrong
-    );
-    return () => {
-      gone = true;
-    };
-  }, [realm, acts]);
+  // What goes wrong here, the tab's other sections say.
+  const { value: models } = useLoaded(() => realm.models(), [], [realm, acts]);
   return (
     <>
       <h2>{trans.__('Prices')}</h2>

@@ -1,6 +1,7 @@
 // The realm as a whole: admission, the catalogue, a word to everybody.
 import React, { useEffect, useState } from 'react';
 import { useSignals } from '../common/hooks';
+import { Act } from './act';
 import type { ISectionProps } from './sysop';
 
 export function Place(props: ISectionProps): JSX.Element {
@@ -16,23 +17,16 @@ export function Place(props: ISectionProps): JSX.Element {
     <section aria-label={trans.__('Realm')}>
       <h2>{trans.__('Realm')}</h2>
       <div className="jp-mtor-bar">
-        <button
-          type="button"
-          onClick={() =>
-            void act(
-              () => realm.sysop.pause(open, ''),
-              open ? trans.__('Admission is paused.') : trans.__('Admission is open.')
-            )
-          }
+        <Act
+          act={act}
+          does={() => realm.sysop.pause(open, '')}
+          done={open ? trans.__('Admission is paused.') : trans.__('Admission is open.')}
         >
           {open ? trans.__('Pause admission') : trans.__('Open admission')}
-        </button>
-        <button
-          type="button"
-          onClick={() => void act(() => realm.sysop.reload(), trans.__('The catalogue is read.'))}
-        >
+        </Act>
+        <Act act={act} does={() => realm.sysop.reload()} done={trans.__('The catalogue is read.')}>
           {trans.__('Reload the catalogue')}
-        </button>
+        </Act>
       </div>
       <form
         className="jp-mtor-row"

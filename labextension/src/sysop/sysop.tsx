@@ -6,6 +6,7 @@ import { Audit } from './audit';
 import { Machines } from './machines';
 import { People } from './people';
 import { Place } from './place';
+import { Rules } from './rules';
 
 /** What each section gets. */
 export interface ISectionProps {
@@ -35,6 +36,7 @@ export function SysopTab(props: { realm: IRealm; trans: TranslationBundle }): JS
       <div className="jp-mtor-scroll">
         <Place {...section} />
         <People {...section} />
+        <Rules {...section} />
         <Machines {...section} />
         <Audit {...section} />
       </div>

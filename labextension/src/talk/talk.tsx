@@ -1,11 +1,13 @@
 // The conversation: what was said, what is being said, and what to say next.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import {
-  addIcon,
   clearIcon,
   closeIcon,
+  codeIcon,
   copyIcon,
+  addBelowIcon,
   pasteIcon,
   runIcon,
   stopIcon
@@ -14,13 +16,14 @@ import React, { useCallback, useEffect, useLayoutEffect, useReducer, useRef, use
 import { IconButton } from '../common/button';
 import { credits, span } from '../common/figures';
 import { useSignals } from '../common/hooks';
-import type { ModelInfo } from '../protocol';
+import { useLoaded } from '../common/loading';
 import type { IQuote, IRealm, IRunning } from '../tokens';
 import type { Assistant } from '../voice/assistant';
 import { VoiceBar } from '../voice/bar';
 import { Answer } from './answer';
 import { codeOf } from './code';
-import type { Conversation, ITurn } from './conversation';
+import type { Conversation, IAttachment, ITurn } from './conversation';
+import { useDrops } from './drops';
 import type { INotebookSide } from '../notebook';
 
 /** What the tab needs of the panel. */
@@ -29,6 +32,8 @@ export interface ITalkProps {
   registry: RenderMimeRegistry;
   conversation: Conversation;
   notebook: INotebookSide | null;
+  /** The files of the lab. */
+  contents: Contents.IManager | null;
   assistant: Assistant | null;
   trans: TranslationBundle;
 }
@@ -107,6 +112,7 @@ function Turns(props: ITalkProps): JSX.Element {
             {trans.__('Ask the realm anything. It is shared: your turn comes in the order of fairness.')}
           </p>
         )}
+        <PromptsShown {...props} />
         {turns
           .slice(first)
           .map(turn =>
@@ -118,6 +124,19 @@ function Turns(props: ITalkProps): JSX.Element {
           )}
       </div>
     </div>
+  );
+}
+
+/** Whoever asks knows who else sees it. */
+function PromptsShown(props: ITalkProps): JSX.Element {
+  const { realm, trans } = props;
+  useSignals(realm.connectionChanged);
+  return realm.welcome?.prompts_shown ? (
+    <p className="jp-mtor-quiet" role="note">
+      {trans.__('The sysops of this realm see the first words of what you ask.')}
+    </p>
+  ) : (
+    <></>
   );
 }
 
@@ -146,14 +165,14 @@ const Said = React.memo(function Said(props: ITalkProps & { turn: ITurn }): JSX.
           />
           {notebook && (
             <IconButton
-              icon={addIcon}
+              icon={addBelowIcon}
               label={trans.__('Insert the answer into the notebook')}
               onClick={() => notebook.insert(text, 'markdown')}
             />
           )}
           {notebook && code && (
             <IconButton
-              icon={pasteIcon}
+              icon={codeIcon}
               label={trans.__('Insert its code into the next cell')}
               onClick={() => notebook.insert(code, 'code')}
             />
@@ -206,6 +225,9 @@ export function stageOf(running: IRunning, trans: TranslationBundle): string {
 function Composer(props: ITalkProps): JSX.Element {
   const { conversation, realm, notebook, trans } = props;
   const [trouble, setTrouble] = useState('');
+  const form = useRef<HTMLFormElement>(null);
+  const attach = useCallback((one: IAttachment) => conversation.attach(one), [conversation]);
+  useDrops(form, props.contents, trans, attach, setTrouble);
   const running = conversation.running;
   const prompt = conversation.prompt;
   // At once, not with the next frame: a text field must not lag behind its typing.
@@ -258,6 +280,7 @@ function Composer(props: ITalkProps): JSX.Element {
   return (
     <form
       className="jp-mtor-composer"
+      ref={form}
       onSubmit={event => {
         event.preventDefault();
         void send();
@@ -343,27 +366,18 @@ function Composer(props: ITalkProps): JSX.Element {
 /** The models that talk, and the names that stand for them. */
 function ModelPicker(props: ITalkProps): JSX.Element {
   const { conversation, realm, trans } = props;
-  const [models, setModels] = useState<ModelInfo[]>([]);
   useSignals(realm.connectionChanged);
-  const open = realm.connection === 'open';
-  useEffect(() => {
-    let gone = false;
-    if (open) {
-      realm.models().then(
-        found => gone || setModels(found),
-        () => undefined // the connection's own state says what is wrong
-      );
-    }
-    return () => {
-      gone = true;
-    };
-  }, [realm, open]);
+  // Who serves what may have changed by the time that somebody looks at the list.
+  const [looks, look] = useReducer((count: number) => count + 1, 0);
+  // What goes wrong here, the connection's own state tells.
+  const { value: models } = useLoaded(() => realm.models(), [], [realm, realm.connection, looks]);
   const talking = models.filter(one => one.modality === 'chat' || one.modality === 'vision');
   const known = talking.some(one => one.name === conversation.model);
   return (
     <select
       className="jp-mtor-select"
       aria-label={trans.__('Model')}
+      onFocus={look}
       value={conversation.model}
       title={talking.find(one => one.name === conversation.model)?.description}
       onChange={event => {
