@@ -69,7 +69,7 @@ test: lint $(PROXY)
 	$(PYTEST)
 
 quick: $(TEST)
-	$(PYTEST) -m "not slow and not fault and not browser"
+	$(PYTEST) -m "not slow and not fault and not browser" --numprocesses auto --dist loadfile
 
 bench: $(TEST)
 	$(PULL)

@@ -23,6 +23,8 @@ from tests.modalities import picture as png
 from tests.modalities import sound as wav
 from tests.realms import CATALOGUE, TOKEN, SmallRealm, small_realm
 
+#: Each starts `mtor mcp` as a process of its own.
+pytestmark = pytest.mark.slow
 MODELS = MODALITIES + CATALOGUE[CATALOGUE.index('[[models]]\nname = "slow"') :]
 
 

@@ -266,6 +266,7 @@ async def test_a_reader_that_comes_late_is_shown_the_latest_preview_only(
 ) -> None:
     running = await ask(ann, "film")
     await running.answer()
-    shown = [event async for event in running.events() if isinstance(event, Progress)]
+    told = [event async for event in running.events() if isinstance(event, Progress)]
+    shown = [event for event in told if event.preview]
     assert [event.note for event in shown] == ["preview 199"]
     assert shown[0].preview == bytes([199]) * 4096

@@ -16,7 +16,7 @@ from tests.storage.helpers import URL_FILE, opened, person, problems
 from tests.storage.schemas import Schemas
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest) -> str:
     """The kind of database."""
     return str(request.param)

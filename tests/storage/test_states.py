@@ -402,6 +402,7 @@ def test_the_books_hold() -> None:
     run_state_machine_as_test(Books, settings=QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_books_hold_on_postgresql_too(postgresql: Server, schemas: Schemas) -> None:
     machine = type("Machine", (BooksOnPostgreSQL,), {"server": postgresql, "schemas": schemas})
