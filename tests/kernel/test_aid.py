@@ -10,6 +10,9 @@ from tests.kernel.driving import Kernel, Ran, kernel
 from tests.kernel.elsewhere import RealmElsewhere
 from tests.realms import CATALOGUE
 
+#: Each starts kernels; `test_kernel.py` and `test_extension.py` are for a quick run.
+pytestmark = pytest.mark.slow
+
 
 def says(name: str, text: str) -> str:
     """A model that always says the same."""

@@ -3,8 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.kernel.driving import Kernel, kernel
 from tests.kernel.elsewhere import RealmElsewhere
+
+#: Each starts kernels; `test_kernel.py` and `test_extension.py` are for a quick run.
+pytestmark = pytest.mark.slow
 
 
 def test_a_conversation_is_listed_shown_renamed_and_exported(mtor: Kernel, tmp_path: Path) -> None:

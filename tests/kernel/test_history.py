@@ -1,6 +1,11 @@
 """One's history and spending in a notebook."""
 
+import pytest
+
 from tests.kernel.driving import Kernel
+
+#: Each starts kernels; `test_kernel.py` and `test_extension.py` are for a quick run.
+pytestmark = pytest.mark.slow
 
 
 def test_the_history_is_searched_by_words_model_status_and_day(mtor: Kernel) -> None:

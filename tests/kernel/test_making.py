@@ -20,6 +20,9 @@ from tests.kernel.driving import Kernel, Message, Ran, kernel
 from tests.kernel.elsewhere import RealmElsewhere
 from tests.modalities import MODALITIES, picture, seconds_of, sound
 
+#: Each starts kernels; `test_kernel.py` and `test_extension.py` are for a quick run.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmElsewhere]:

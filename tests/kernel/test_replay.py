@@ -11,6 +11,9 @@ from tests.kernel.elsewhere import RealmElsewhere
 from tests.modalities import MODALITIES
 from tests.realms import CATALOGUE
 
+#: Each starts kernels; `test_kernel.py` and `test_extension.py` are for a quick run.
+pytestmark = pytest.mark.slow
+
 #: Where no realm is: whoever tries to reach one fails at once.
 NOWHERE = {"MTOR_URL": "http://127.0.0.1:9/", "MTOR_TOKEN": "none"}
 

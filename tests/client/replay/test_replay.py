@@ -56,6 +56,7 @@ async def test_a_key_plays_the_answer_of_that_key(tmp_path: Path) -> None:
         assert {key: (await realm.ask("Hello", key=key)).query for key in ("b", "a")} == ids
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_failure_is_played_where_nobody_can_be_asked_and_else_asked_again(
     tmp_path: Path,
