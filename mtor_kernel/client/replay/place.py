@@ -23,7 +23,7 @@ UNKNOWN = (
 def replay_file(name: str | Path) -> Path:
     """Return the replay file of a notebook, or of the replay file that is named itself.
 
-    >>> replay_file("/work/demo.ipynb").name, replay_file("/work/demo.mtor.jsonl").name
+    >>> replay_file("/home/ann/demo.ipynb").name, replay_file("/home/ann/demo.mtor.jsonl").name
     ('demo.mtor.jsonl', 'demo.mtor.jsonl')
 
     Raises
