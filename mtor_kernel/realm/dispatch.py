@@ -59,6 +59,8 @@ class Dispatcher:
         self._carriers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
+        #: Whether nothing more is started.
+        self._ending = False
         self.lanes: Lanes
         self.workers: Workers
         self.conclude: Conclude
@@ -72,6 +74,7 @@ class Dispatcher:
 
     async def drain(self, seconds: float) -> None:
         """Start nothing more, and let what runs go on for at most `seconds`."""
+        self._ending = True
         if self._pump is not None:
             self._pump.cancel()
         if self._carriers and seconds:
@@ -79,6 +82,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Start nothing more, and leave what runs to the next start of the realm."""
+        self._ending = True
         tasks = [task for task in (self._pump, *self._carriers) if task is not None]
         for task in tasks:
             task.cancel()
@@ -146,12 +150,11 @@ class Dispatcher:
     def let_go(self, place: Place) -> None:
         """Give back the slot of a query that will not be begun."""
         place.lane.queue.ended(place.ticket.query, 0.0)
-        self._taken(place)
-        self._count(place.ticket.user, -1)
+        self._not_begun(place)
         self._changed.set()
 
     def _can_start(self) -> bool:
-        return self.tasks is not None and self.tasks.connected
+        return not self._ending and self.tasks is not None and self.tasks.connected
 
     def _free_threads(self) -> int:
         return self.workers.threads() - len(self.attempts) - len(self._starting)
@@ -166,6 +169,12 @@ class Dispatcher:
     def _taken(self, place: Place) -> None:
         place.lane.starting -= 1
         self._starting.pop(place.ticket.query).set()
+
+    def _not_begun(self, place: Place) -> None:
+        """Count the slot of a query as free again; if it was to probe its lane, another may."""
+        self._taken(place)
+        self._count(place.ticket.user, -1)
+        place.lane.record(None)
 
     def _pick(self) -> list[Place]:
         """Take the tickets that can start now; each lane in its own order."""
@@ -224,12 +233,17 @@ class Dispatcher:
             for place in picked:
                 if place.ticket.query in self._starting:
                     place.lane.queue.put_back(place.ticket.query)
-                    self._taken(place)
-                    self._count(place.ticket.user, -1)
+                    self._not_begun(place)
             raise
 
     def begin(self, place: Place, number: int, body: bytes) -> None:
-        """Start an attempt that has its slot and is written down."""
+        """Start an attempt that has its slot and is written down.
+
+        While the realm closes it is left to the next start, which puts it back on the line.
+        """
+        if self._ending:
+            self._taken(place)
+            return
         now = time.monotonic()
         attempt = Attempt(
             AttemptRef(place.ticket.query, number, self._store.epoch),

@@ -166,6 +166,7 @@ class Intake(LoggingConfigurable):
         place = Place(ticket, lane, stream, new.created_at, deadline, bound.hold_micro, query.model)
         claimed = self._dispatcher.claim(place)
         epoch = self._store.epoch if claimed else None
+        lane.coming += 1
         try:
             accepted = await self._store.write(
                 lambda db: queries.accept(db, new, quotas, decide, epoch)
@@ -174,6 +175,8 @@ class Intake(LoggingConfigurable):
             if claimed:
                 self._dispatcher.let_go(place)
             raise
+        finally:
+            lane.coming -= 1
         if accepted.repeated:
             if claimed:
                 self._dispatcher.let_go(place)
@@ -228,7 +231,7 @@ class Intake(LoggingConfigurable):
             recordings.check_length(seconds, spec)
 
         lane, chain = self._lanes.routes(query.model, check)
-        under_way = len(self._lanes.places)
+        under_way = self._lanes.under_way
         if under_way >= self.max_waiting:
             raise QuotaExceeded(
                 f"The realm has {under_way:,} queries under way and takes no more: try again in a "

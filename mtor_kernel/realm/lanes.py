@@ -60,6 +60,8 @@ class Lane:
         self.starting = 0
         #: Attempts that another gateway still runs here.
         self.elsewhere = 0
+        #: How many were examined for it and are being admitted: no places yet.
+        self.coming = 0
         #: Since when its model is not in the catalogue any more, in monotonic seconds.
         self.retired_at: float | None = None
         #: Whether no entry names its model: workers found it behind one that stands for several.
@@ -164,6 +166,7 @@ class Lanes:
             lane
             for lane in self
             if lane.retired_at is not None and now - lane.retired_at > RETIRE_SECONDS
+            if not lane.coming
         }
         if gone:
             gone -= {place.lane for place in self.places.values()}
@@ -204,6 +207,11 @@ class Lanes:
 
     def __contains__(self, model: object) -> bool:
         return model in self._lanes
+
+    @property
+    def under_way(self) -> int:
+        """How many queries wait, run, or are being admitted."""
+        return len(self.places) + sum(lane.coming for lane in self)
 
     @property
     def busy(self) -> bool:

@@ -262,7 +262,7 @@ class Realm(LoggingConfigurable):
         self._used_at = time.monotonic()
         if self._stopping:
             raise RealmStopping("The realm is closing: ask again in a moment.")
-        return await asyncio.shield(self._own(self._intake.admit(user, query, key)))
+        return await self._whole(self._intake.admit(user, query, key))
 
     async def quote(self, user: User, query: Query, count: int = 1) -> Quote:
         """Return what `query` would cost at most and how long it would wait, and submit nothing.
@@ -323,7 +323,7 @@ class Realm(LoggingConfigurable):
         """
         stream = await self._find(user.name, query)
         if stream.end is None:
-            await asyncio.shield(self._own(self._cancel(query)))
+            await self._whole(self._cancel(query))
 
     async def _cancel(self, query: str) -> None:
         place = self.lanes.places.get(query)
@@ -482,6 +482,21 @@ class Realm(LoggingConfigurable):
         self._work.add(task)
         task.add_done_callback(self._work.discard)
         return task
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; it is carried to its end even if this is cancelled."""
+        task = self._own(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # A refusal that nobody hears any more is no fault to be logged.
+            task.add_done_callback(self._unheard)
+            raise
+
+    def _unheard(self, task: asyncio.Task[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, RealmError):
+            self.log.error("what nobody waited for any more went wrong", exc_info=error)
 
     async def _check_books(self) -> None:
         problems = await self.sysop.check_books()

@@ -354,7 +354,9 @@ def _guarded(job: _Job, conn: sa.Connection) -> None:
         if faults.is_disk_full(error) or faults.is_passing(error):
             raise  # the database may have undone the whole transaction already
         conn.exec_driver_sql("ROLLBACK TO SAVEPOINT one")
-        job.error = _deliverable(error)
+        # A database that cannot is not this work's fault: it may be given again later.
+        broken = isinstance(error, sa.exc.OperationalError | sa.exc.InternalError)
+        job.error = faults.explain(error) if broken else _deliverable(error)
     conn.exec_driver_sql("RELEASE SAVEPOINT one")
 
 

@@ -204,3 +204,24 @@ async def test_a_work_that_breaks_the_transaction_is_told_apart_and_survived(
     await store.write(meet("ann"))
     assert names(store) == {"ann"}
     assert store.statistics.failures == 1
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_cannot_in_the_middle_of_a_work_is_told_as_such(
+    store: Store, kind: str
+) -> None:
+    """As on a standby, or when the disk goes: who gave the work may give it again."""
+
+    def broken(db: sa.Connection) -> None:
+        sqlite = kind == "sqlite"
+        db.exec_driver_sql("PRAGMA query_only = ON" if sqlite else "SET TRANSACTION READ ONLY")
+        try:
+            people.ensure(db, "lost", "user", NOON)
+        finally:
+            if sqlite:
+                db.exec_driver_sql("PRAGMA query_only = OFF")
+
+    with pytest.raises(Unavailable, match="could not write"):
+        await store.write(broken)
+    await store.write(meet("ann"))
+    assert names(store) == {"ann"}
