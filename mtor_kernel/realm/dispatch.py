@@ -133,7 +133,7 @@ class Dispatcher:
         What was claimed is begun, or given back by :meth:`let_go`.
         """
         lane, now = place.lane, time.monotonic()
-        if len(lane.queue) or self._changed.is_set() or not self._can_start():
+        if len(lane.queue) or lane.joining or self._changed.is_set() or not self._can_start():
             return False
         if not self.lanes.owns(lane.model):
             return False

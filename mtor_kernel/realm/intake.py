@@ -167,6 +167,7 @@ class Intake(LoggingConfigurable):
         claimed = self._dispatcher.claim(place)
         epoch = self._store.epoch if claimed else None
         lane.coming += 1
+        lane.joining += not claimed
         try:
             accepted = await self._store.write(
                 lambda db: queries.accept(db, new, quotas, decide, epoch)
@@ -177,6 +178,7 @@ class Intake(LoggingConfigurable):
             raise
         finally:
             lane.coming -= 1
+            lane.joining -= not claimed
         if accepted.repeated:
             if claimed:
                 self._dispatcher.let_go(place)

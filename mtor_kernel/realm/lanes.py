@@ -62,6 +62,8 @@ class Lane:
         self.elsewhere = 0
         #: How many were examined for it and are being admitted: no places yet.
         self.coming = 0
+        #: How many of those found no slot and are about to wait: nobody later is started first.
+        self.joining = 0
         #: Since when its model is not in the catalogue any more, in monotonic seconds.
         self.retired_at: float | None = None
         #: Whether no entry names its model: workers found it behind one that stands for several.

@@ -146,3 +146,26 @@ async def test_a_refusal_that_nobody_hears_any_more_is_no_fault(small: SmallReal
     await realm.submit(OWNER, Query.ask("hello", "echo"), "k")
     gc.collect()
     assert told == []
+
+
+async def test_who_found_no_slot_is_not_overtaken_while_being_written_down(
+    small: SmallRealm,
+) -> None:
+    realm, query = small.realm, Query.ask("for ever", "stuck")
+    first = await realm.submit(OWNER, query, "first")
+    async with Held(small) as held:
+        second = asyncio.create_task(realm.submit(OWNER, query, "second"))
+        await held.written(1)
+        await realm.cancel(OWNER, first.query)
+        async with asyncio.timeout(10):
+            while realm.lanes["stuck"].attempts:
+                await asyncio.sleep(0.01)
+        third = asyncio.create_task(realm.submit(OWNER, query, "third"))
+        await held.written(3)
+    both = [await second, await third]
+    async with asyncio.timeout(10):
+        while not realm.lanes["stuck"].attempts:
+            await asyncio.sleep(0.01)
+    assert [(await realm.info(OWNER, one.query)).stage for one in both] == ["running", "queued"]
+    for one in both:
+        await realm.cancel(OWNER, one.query)
