@@ -110,8 +110,8 @@ class Aider:
         code = self._secrets.take_out(fault.code)
         error = fault.told(self._secrets, self._shell, values=wanted.values)
         return _joined(
-            f"This cell of a notebook fails:\n```python\n{code}\n```\n"
-            f"The error:\n```text\n{error}\n```",
+            f"This cell of a notebook fails:\n{fenced(code, 'python')}\n"
+            f"The error:\n{fenced(error, 'text')}",
             self._variables_in(fault.code),
             self._filled(wanted.words),
         )

@@ -101,7 +101,7 @@ def _fault(text: str, transform: Transform) -> str:
         line = getattr(error, "lineno", None)
         words = getattr(error, "msg", None) or str(error)
         return f"{words}, line {line}" if line else words
-    except RecursionError:
+    except (RecursionError, MemoryError):  # Python's parser says either of what is too deep
         return "it nests too deep"
     return ""
 
@@ -110,7 +110,7 @@ def _is_code(text: str, transform: Transform) -> bool:
     """Tell whether an answer without fences is code from end to end, and no prose."""
     try:
         statements = ast.parse(transform(text)).body
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(
         not (isinstance(one, ast.Expr) and isinstance(one.value, _BARE))

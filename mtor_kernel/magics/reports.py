@@ -20,6 +20,10 @@ from mtor_kernel.telling.figures import (
 #: How much of an id, and of a question, a table shows, in characters.
 ID_CHARACTERS = 8
 _PROMPT_CHARACTERS = 48
+_UNSERVED = (
+    "none now: no worker serves it yet, as just after the start; what is asked waits for one. "
+    "%mtor workers shows who is linked."
+)
 #: The units of a rate card beside tokens: what is priced, and for how many of them it is shown.
 _UNITS = {
     "query_micro": ("query", 1),
@@ -33,6 +37,7 @@ _UNITS = {
 
 def models_table(models: Iterable[ModelInfo]) -> Table:
     """Return what may be asked, who serves it, and at what price."""
+    shown = tuple(models)
     return Table(
         "Models",
         ("name", "kind", "slots", "waiting", "price in credits", "what it is"),
@@ -45,10 +50,11 @@ def models_table(models: Iterable[ModelInfo]) -> Table:
                 price_of(model.rates),
                 f"→ {', '.join(model.stands_for)}" if model.stands_for else model.description,
             )
-            for model in models
+            for model in shown
         ),
         empty="no model; `mtor pull smollm2` fetches a small one",
         figures=frozenset({"slots", "waiting"}),
+        note="" if all(model.slots for model in shown) else _UNSERVED,
     )
 
 

@@ -11,7 +11,12 @@ import re
 #: A word that stands for something that is not told; its number follows.
 PLACEHOLDER = "MTOR_SECRET_"
 
-_NAMES = r"\w*(?:api_?key|secret|token|passw(?:or)?d|passwd|pwd|credential|auth|access_key)\w*"
+# What may repeat is bounded, or begins where nothing of its kind stands before: a cell of
+# a megabyte is searched in no time, whatever is in it.
+_NAMES = (
+    r"\w{0,100}(?:api_?key|secret|token|passw(?:or)?d|passwd|pwd|credential|auth|access_key)"
+    r"\w{0,100}"
+)
 #: A literal that is given to a name such as ``api_key``: as a variable, an argument or a key.
 _ASSIGNED = re.compile(
     rf"""(?P<before>\b{_NAMES}["']?\]?\s*(?::\s*\w+\s*)?[:=]\s*[rbf]{{0,2}})"""
@@ -20,13 +25,13 @@ _ASSIGNED = re.compile(
 )
 #: What is a key or a password by its own look.
 _KEYS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.{0,16000}?-----END [A-Z ]*PRIVATE KEY-----"
     r"|\b(?:sk|pk|rk|hf|ghp|gho|ghs|glpat|xox[abprs]|key|token)[-_][\w-]{8,}"
     r"|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{12,}|\bAIza[\w-]{20,}"
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+    r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
     r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
     r"|(?<=://)[^\s/:@\"']+:[^\s/@\"']+(?=@)"
-    r"|\b(?=[\w+/]*\d)(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])[A-Za-z0-9+/]{32,}={0,2}"
+    r"|\b(?=[\w+/]{0,64}\d)(?=[\w+/]{0,64}[a-z])(?=[\w+/]{0,64}[A-Z])[A-Za-z0-9+/]{32,}={0,2}"
     r"|\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{32,}\b",
     re.DOTALL,
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from mtor_kernel.magics.code import fenced
 from mtor_kernel.magics.context import shape_of
 from mtor_kernel.magics.secrecy import Secrets
 
@@ -57,7 +58,7 @@ def told(name: str, value: Any, secrets: Secrets) -> str:
     if signature := _signature(value):
         lines.append(secrets.take_out(f"{name}{signature}"))
     if source := _own_source(value):
-        lines.append(f"```python\n{secrets.take_out(source)}\n```")
+        lines.append(fenced(secrets.take_out(source), "python"))
     elif doc := _doc(value, secrets):
         lines.append(doc)
     return "\n".join(lines)

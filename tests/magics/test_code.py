@@ -85,3 +85,10 @@ def test_a_fence_is_longer_than_what_it_holds() -> None:
 )
 def test_a_hostile_answer_takes_no_time(answer: str) -> None:
     code_in(answer, like="x = 1\n" * 2_000)
+
+
+@pytest.mark.parametrize(
+    "answer", ["hello world " * 80_000, "```python\n" + "-" * 200_000 + "1\n```"]
+)
+def test_what_is_too_much_for_the_parser_is_no_code(answer: str) -> None:
+    assert not code_in(answer).text

@@ -58,6 +58,8 @@ def test_a_model_that_nobody_serves_says_so() -> None:
         [ModelInfo("big", Modality.CHAT), ModelInfo("chat", Modality.CHAT, stands_for=("big",))]
     )
     assert table.rows[0][2] == "none now"
+    assert "none now: no worker serves it yet" in table.plain()
+    assert not reports.models_table([ModelInfo("big", Modality.CHAT, slots=1)]).note
     assert table.rows[1][-1] == "→ big"
     assert "mtor pull smollm2" in reports.models_table([]).plain()
 

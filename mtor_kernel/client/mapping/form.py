@@ -13,6 +13,8 @@ from mtor_kernel.protocol.errors import BadInput
 
 #: How much of a complaint a model is told, in characters.
 COMPLAINT_CHARACTERS = 1000
+#: How many brackets of an answer may begin no JSON before the rest is not looked at.
+MOST_TRIES = 500
 
 
 class Misfit(Exception):
@@ -125,14 +127,16 @@ def _candidates(text: str) -> Iterator[Any]:
     try:
         yield json.loads(whole)
         return
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
-    while at < len(whole):
+    tries = MOST_TRIES  # each may read to the end, or as deep as Python goes
+    while at < len(whole) and tries:
         if whole[at] in "{[":
             try:
                 value, at = decoder.raw_decode(whole, at)
             except (ValueError, RecursionError):
                 at += 1
+                tries -= 1
                 continue
             yield value
         else:

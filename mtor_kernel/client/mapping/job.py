@@ -99,8 +99,13 @@ class Job:
         if kind not in (None, "image", "audio"):
             raise BadInput(f"kind is 'image' or 'audio', not {kind!r}.")
         _check_name(into)
-        if window is not None and window < 1:
-            raise BadInput(f"window is how many rows are under way at once, not {window}.")
+        if window is not None and not _is_count(window, 1):
+            raise BadInput(f"window is how many rows are under way at once, not {window!r}.")
+        if not _is_count(retries, 0):
+            raise BadInput(f"retries is how often an answer may be mended, not {retries!r}.")
+        if ask_above is not None and not isinstance(ask_above, int | float):
+            raise BadInput(f"ask_above is an amount of credits, or None, not {ask_above!r}.")
+        run = _encodable(str(run))
         self.source = source_of(data, kind)
         self.template = Template(prompt, self.source.names)
         self.form: Form | None = form_of(schema)
@@ -211,6 +216,18 @@ class Job:
                 f"{prompt[:60]!r} asks the same of every row: name a column in it, such as "
                 f"{example}."
             )
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _encodable(run: str) -> str:
+    try:
+        run.encode()
+    except UnicodeEncodeError:
+        raise BadInput("run: this name holds half of a surrogate pair.") from None
+    return run
 
 
 def _check_name(into: Any) -> None:

@@ -24,6 +24,7 @@ from mtor_kernel.client.mapping.rows import (
     Source,
     listed,
     media_among,
+    mixed_rows,
     names_of,
     not_rows,
 )
@@ -82,7 +83,10 @@ class DaskBag(Source):
         self.is_media = self.names is None and media_among(first, kind)
 
     def load(self, part: int) -> Rows:
-        return Listed(self._items(part))
+        items = self._items(part)
+        if items and (names_of(items) is None) != (self.names is None):
+            raise mixed_rows()
+        return Listed(items)
 
     def give(self, found: list[Found], into: str) -> Any:
         from dask import bag

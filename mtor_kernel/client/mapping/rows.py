@@ -62,7 +62,14 @@ class Listed(Rows):
     def cell(self, at: int, name: str) -> Any:
         """Return the item, or what it has under `name`."""
         item = self.items[at]
-        return item.get(name) if isinstance(item, Mapping) else item
+        if not isinstance(item, Mapping):
+            return item
+        # A key need not be a text, but a name in a prompt is one.
+        return item[name] if name in item else _by_text(item, name)
+
+
+def _by_text(item: Mapping[Any, Any], name: str) -> Any:
+    return next((value for key, value in item.items() if str(key) == name), None)
 
 
 class OfList(Source):
@@ -107,7 +114,7 @@ def names_of(items: Sequence[Any]) -> tuple[str, ...] | None:
     if not mappings:
         return None
     if mappings < len(items):
-        raise BadInput("Some rows are mappings and some are not: make them all of one kind.")
+        raise mixed_rows()
     return tuple(dict.fromkeys(str(name) for item in items for name in item))
 
 
@@ -144,6 +151,11 @@ def source_of(data: Any, kind: Kind | None = None) -> Source:
 
         return collection_source(data, kind)
     raise not_rows(data)
+
+
+def mixed_rows() -> BadInput:
+    """Return the error of rows that are not all of one kind."""
+    return BadInput("Some rows are mappings and some are not: make them all of one kind.")
 
 
 def no_rows(what: str) -> BadInput:

@@ -7,6 +7,7 @@ line that is not as it was written is found when the file is read, and named.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -132,6 +133,12 @@ class Book:
             line=number,
         )
 
+    def _unreadable(self, why: str) -> Unavailable:
+        return Unavailable(
+            f"{self.path} cannot be read: {why}. Put the file of recorded answers there, or name "
+            "another notebook: %mtor replay on NAME.ipynb."
+        )
+
     def _take(self, line: Line) -> None:
         if isinstance(line, Models):
             self._models = line
@@ -150,6 +157,8 @@ class Book:
             lines = self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise self._unreadable(error.strerror or "it cannot be opened") from None
         return [line for line in lines if line.strip()]
 
     def _look(self) -> _Seen:
@@ -157,6 +166,10 @@ class Book:
             found = self.path.stat()
         except FileNotFoundError:
             return (0, 0, 0)
+        except OSError as error:
+            raise self._unreadable(error.strerror or "it cannot be looked at") from None
+        if not stat.S_ISREG(found.st_mode):
+            raise self._unreadable("it is no file")  # a pipe or a device might never end
         return (found.st_ino, found.st_size, found.st_mtime_ns)
 
     @contextmanager

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import dask.bag
 import pandas as pd
 import polars as pl
 import pytest
@@ -35,6 +36,11 @@ TABLE = pd.DataFrame({"text": ["a", "b"]})
         ("of {text}", TABLE, {"schema": 3}, "schema is"),
         ("of {text}", TABLE, {"attach": "photo"}, "no column 'photo'"),
         ("of {text}", TABLE, {"window": 0}, "window"),
+        ("of {text}", TABLE, {"window": "2"}, "window"),
+        ("of {text}", TABLE, {"retries": -1, "schema": {}}, "retries"),
+        ("of {text}", TABLE, {"retries": "2"}, "retries"),
+        ("of {text}", TABLE, {"ask_above": "2"}, "ask_above"),
+        ("of {text}", TABLE, {"run": "half \ud800"}, "run"),
         ("of {text}", TABLE, {"kind": "smell"}, "kind"),
         ("What is it {x}?", [Path("a.png")], {}, "leave"),
         ("of {text}", [None, None], {}, "No row can be asked"),
@@ -99,3 +105,20 @@ def test_raise_ends_the_map_with_the_row_that_failed(realm: Realm) -> None:
     with pytest.raises(RealmError, match="Row 0"):
         realm.map("{text}", ["a", "b"], "broken", on_error="raise", progress=False)
     assert realm.me().held_micro == 0
+
+
+def test_a_bag_that_changes_its_kind_later_is_refused_before_anything_is_asked(
+    realm: Realm,
+) -> None:
+    first: list[Any] = [{"text": "mapping"}, {"text": "mapping"}]
+    before = len(realm.queries(limit=200))
+    for rows in ([*first, "text", "text"], ["text", "text", *first]):
+        bag = dask.bag.from_sequence(rows, npartitions=2)
+        with pytest.raises(BadInput, match="one kind"):
+            realm.map("{text}", bag, progress=False)
+    assert len(realm.queries(limit=200)) == before
+
+
+def test_keys_of_mappings_need_not_be_texts(realm: Realm) -> None:
+    found = realm.map("{1}", [{1: "one", 2: "two"}], progress=False)
+    assert found == [{1: "one", 2: "two", "answer": "one", "answer_error": None}]

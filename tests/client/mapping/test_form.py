@@ -88,3 +88,14 @@ def test_a_schema_that_points_elsewhere_is_not_fetched() -> None:
     assert form is not None
     with pytest.raises(Misfit):
         form.value("{}")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, "[" * 100_000 + "]" * 100_000, "so: " + "[" * 50_000]
+)
+def test_an_answer_that_nests_without_end_is_a_misfit(text: str) -> None:
+    form = form_of(SCHEMA)
+    assert form is not None
+    with pytest.raises(Misfit, match="no JSON"):
+        form.value(text)

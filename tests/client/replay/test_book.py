@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_written_loses_nothing(path: Path) -> None:
     before = path.read_bytes()
     path.unlink()
     path.mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(Unavailable, match="cannot be read"):
         book.add(record("two"))
     path.rmdir()
     path.write_bytes(before)
@@ -206,3 +206,16 @@ def test_a_killed_writer_leaves_whole_lines(path: Path) -> None:
     book = Book(path)
     book.refresh()
     assert len(book.records) > told
+
+
+def test_what_is_no_file_is_refused_in_a_sentence(path: Path) -> None:
+    path.mkdir()
+    looped = path.with_name("loop.mtor.jsonl")
+    looped.symlink_to(looped)
+    pipe = path.with_name("pipe.mtor.jsonl")
+    os.mkfifo(pipe)
+    for odd in (path, looped, pipe):
+        with pytest.raises(Unavailable, match="cannot be read"):
+            Book(odd).refresh(shared=False)
+        with pytest.raises(Unavailable, match="cannot be read"):
+            Book(odd).add(record("one"))

@@ -39,3 +39,16 @@ def test_there_is_a_largest_file_and_a_largest_shelf(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="With it there would be"):
         shelf.keep(b"y" * 10, "image/png")
     assert shelf.size == 10
+
+
+def test_what_only_has_the_name_of_a_picture_is_none(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "demo.mtor", medium=10)
+    shelf.folder.mkdir()
+    (shelf.folder / blob(b"folder")).mkdir()
+    (shelf.folder / blob(b"gone")).symlink_to(tmp_path / "nowhere")
+    (shelf.folder / blob(b"device")).symlink_to("/dev/zero")
+    for name in (b"folder", b"gone", b"device"):
+        assert shelf.fetch(blob(name)) is None
+    (shelf.folder / blob(b"x" * 11)).write_bytes(b"x" * 11)
+    with pytest.raises(ReplayDamaged, match="is not the file"):
+        shelf.fetch(blob(b"x" * 11))
