@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = import_module(f"mtor_kernel.cli.{given.command}").run(given)
     except RealmError as error:
-        print(f"mtor: {error.message}", file=sys.stderr)
+        from mtor_kernel.telling.markdown import readable
+
+        print(f"mtor: {readable(error.message)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

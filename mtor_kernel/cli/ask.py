@@ -29,6 +29,7 @@ def run(given: argparse.Namespace) -> int:
     """Ask, and print the answer as it comes."""
     from mtor_kernel.client import connect
     from mtor_kernel.protocol.ngram import Chunk, Requeued
+    from mtor_kernel.telling.markdown import readable
 
     prompt = " ".join(given.prompt) or sys.stdin.read()
     options = {
@@ -44,7 +45,8 @@ def run(given: argparse.Namespace) -> int:
         with realm.submit(query) as running:
             for event in running.events():
                 if isinstance(event, Chunk):
-                    print(event.text, end="", flush=True)
+                    # A terminal obeys what it is shown, and a model repeats what it was fed.
+                    print(readable(event.text), end="", flush=True)
                 elif isinstance(event, Requeued):
                     print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
             reply = running.answer()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import quote
 
 from mtor_kernel.client.http import Http, segment
 from mtor_kernel.protocol.account import MICRO
+from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.protocol.quota import Quotas, RuleOf
 from mtor_kernel.protocol.views import (
     AuditInfo,
@@ -74,6 +76,8 @@ class SysopDesk:
 
     async def grant(self, user: str, credits: float, reason: str = "") -> None:
         """Give a person credits; a negative amount takes them."""
+        if not math.isfinite(credits):
+            raise BadInput(f"{credits} is no amount of credits: write a number, such as 25.")
         await self("grant", user=user, micro=round(credits * MICRO), reason=reason)
 
     async def rules(self) -> list[RuleInfo]:

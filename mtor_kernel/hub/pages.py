@@ -9,8 +9,10 @@ import secrets
 from html import escape
 
 from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
+from jupyterhub.utils import get_browser_protocol
 from tornado.web import RequestHandler
 
+from mtor_kernel.gateway.failures import status_of
 from mtor_kernel.gateway.shared import Gateway
 from mtor_kernel.protocol.errors import RealmError
 
@@ -37,17 +39,19 @@ class Front(HubOAuthenticated, RequestHandler):
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cache-Control", "no-store")
         gateway: Gateway = self.settings["gateway"]
-        if await self.hub_auth.get_user(self, sync=False) is None:
-            self.redirect(self.get_login_url())
-            return
         try:
+            if await self.hub_auth.get_user(self, sync=False) is None:
+                self.redirect(self.get_login_url())
+                return
             user = await gateway.who.identify(self)
             user = await gateway.realm.arrive(user)
         except RealmError as error:
-            self.set_status(403)
+            self.set_status(status_of(error))
             self.finish(_PAGE.format(nonce=nonce, body=f"<p>{escape(error.message)}</p>"))
             return
-        root = f"{self.request.protocol}://{self.request.host}{self.hub_auth.base_url}"
+        # As the browser sees it: an address without TLS would have tokens sent in the open.
+        protocol = get_browser_protocol(self.request)
+        root = f"{protocol}://{self.request.host}{self.hub_auth.base_url}"
         body = (
             f"<p>You are <b>{escape(user.name)}</b> ({user.role}).</p>"
             "<p>Ask in a notebook with the kernel <b>MTOR</b>, or in the panel <b>MTOR</b> of your "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+import msgspec
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import RequestHandler
 from traitlets import Dict, Float, Unicode
@@ -13,10 +14,20 @@ from traitlets.config import LoggingConfigurable
 from mtor_kernel.gateway.identity import Asked, credential
 from mtor_kernel.hub.known import Known, Model
 from mtor_kernel.hub.scopes import GROUPS, user_of
-from mtor_kernel.protocol.errors import Unauthenticated
-from mtor_kernel.protocol.identity import SCOPE_LINK, User
+from mtor_kernel.protocol.errors import BadInput, Unauthenticated
+from mtor_kernel.protocol.identity import SCOPE_LINK, Role, User
 
 _WORKER = User("worker", scopes=frozenset({SCOPE_LINK}))
+
+
+class _Said(msgspec.Struct):
+    """What of the Hub's answer counts here."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    kind: str = "user"
+    admin: bool = False
+    groups: list[str] = []
+    scopes: list[str] = []
 
 
 class SignIn(HubOAuth):
@@ -35,8 +46,10 @@ class SignIn(HubOAuth):
         return self.known.model(token)
 
     async def ask(self, token: str) -> Model:
-        """Ask the Hub itself."""
+        """Ask the Hub itself; what says nothing of a person does not come from it, and raises."""
         found: Model = await super().user_for_token(token, use_cache=False, sync=False)
+        if found is not None:
+            msgspec.convert(found, _Said)
         return found
 
 
@@ -69,6 +82,12 @@ class HubPeople(LoggingConfigurable):
 
     def __init__(self, sign_in: SignIn, link_token: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        for group, role in self.role_of_group.items():
+            if role not in set(Role):
+                raise BadInput(
+                    f"HubPeople.role_of_group gives {group!r} the role {role!r}; the roles are "
+                    f"{', '.join(Role)}."
+                )
         self._sign_in = sign_in
         self._link_token = link_token.encode()
         self.known = sign_in.known = Known(

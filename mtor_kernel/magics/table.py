@@ -45,6 +45,8 @@ class Table(msgspec.Struct, frozen=True):
 
     def _lines(self) -> list[str]:
         table = [self.columns, *self.rows] if any(self.columns) else [*self.rows]
+        # Words of others are in it: none of them begins a line, which would look like a row.
+        table = [tuple(" ".join(word.splitlines()) for word in row) for row in table]
         widths = [max(len(row[at]) for row in table) for at in range(len(self.columns))]
         return [
             "  "

@@ -60,6 +60,8 @@ def record(
     last = conn.execute(_LAST).one_or_none()
     number, before = (1, GENESIS) if last is None else (last.id + 1, last.hash)
     shown = msgspec.json.encode(details, order="sorted").decode()
+    # Hashed as every database keeps it: PostgreSQL has no NUL in a text.
+    actor, subject, reason = (text.replace("\0", "\ufffd") for text in (actor, subject, reason))
     entry = Entry(number, float(now), actor, action, subject, reason, shown, "")
     entry = msgspec.structs.replace(entry, hash=entry.chained(before))
     conn.execute(_RECORD, msgspec.structs.asdict(entry))

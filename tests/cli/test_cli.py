@@ -55,6 +55,11 @@ def test_an_answer_goes_to_stdout_and_what_it_cost_to_stderr(realm: RealmProcess
     assert done.stderr.rstrip().endswith("credits")
 
 
+def test_what_a_terminal_obeys_is_not_printed(realm: RealmProcess) -> None:
+    done = mtor(realm, "ask", "-m", "echo", "one\x1b[2J \x9b31m \u202etwo\ttabbed\nline")
+    assert (done.returncode, done.stdout) == (0, "one[2J 31m two\ttabbed\nline\n")
+
+
 def test_a_picture_that_is_none_is_one_sentence(realm: RealmProcess, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     for name, says in (("notes.txt", "not a picture"), ("none.png", "no file")):

@@ -141,6 +141,13 @@ async def test_whoever_is_no_sysop_is_told_which_scope_it_takes(small: SmallReal
             await say(small, words, "token-of-ann")
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("amount", ["nan", "inf", "1e999"])
+async def test_what_is_no_amount_is_not_granted(small: SmallRealm, amount: str) -> None:
+    with pytest.raises(BadInput, match="no amount of credits"):
+        await say(small, f"grant ann {amount}")
+
+
 @pytest.mark.parametrize(
     "words", ["", "dance", "ban", "grant ann lots", "quota --group a --role b"]
 )

@@ -28,3 +28,12 @@ def test_no_rows_are_a_word() -> None:
 
 def test_what_a_terminal_obeys_is_left_out() -> None:
     assert "\x1b" not in Table("", ("a",), (("\x1b[2J",),)).plain()
+
+
+def test_what_is_said_in_a_row_never_looks_like_another_row() -> None:
+    table = Table("Audit log", ("no.", "why"), (("1", "late\n  999  12:00\u2028sue\r\nann"),))
+    assert table.plain().splitlines() == [
+        "Audit log",
+        "  no.  why",
+        "  1    late   999  12:00 sue ann",
+    ]

@@ -30,6 +30,14 @@ def test_what_was_done_is_listed_newest_first(store: Store, trail: list[audit.En
     assert store.read_sync(audit.verify) == []
 
 
+def test_a_reason_that_a_database_keeps_otherwise_breaks_no_chain(store: Store) -> None:
+    for reason in ("a\0b", "\x1b[2J", "1\n2\u2028"):
+        store.write_sync(
+            lambda db, why=reason: audit.record(db, "ro\0ot", "quota", "\0", why, {"a": "\0"}, NOON)
+        )
+    assert store.read_sync(audit.verify) == []
+
+
 def test_nothing_is_written_down_of_what_did_not_happen(store: Store) -> None:
     def fail(db: sa.Connection) -> None:
         audit.record(db, "root", "grant", "ann", "", {}, NOON)
