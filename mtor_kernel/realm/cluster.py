@@ -37,6 +37,9 @@ SETTINGS = {
     "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "False",
     "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
 }
+#: What opens the Hub and the realm's figures: nobody who serves needs it, and models' code runs
+#: there. Keys of remote services are the workers' own, and are left.
+WITHHELD = frozenset({"JUPYTERHUB_API_TOKEN", "MTOR_METRICS_TOKEN"})
 #: What the children need for a query beside Dask itself: imported as they start, and not when the
 #: first one comes. The first of them ends a child with its parent.
 _PRELOADED = {
@@ -179,7 +182,8 @@ class Cluster:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=os.environ | SETTINGS,
+                env={name: os.environ[name] for name in os.environ if name not in WITHHELD}
+                | SETTINGS,
                 cwd=self._folder,
             )
 
