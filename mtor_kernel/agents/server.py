@@ -94,6 +94,8 @@ async def _list(
 async def _asked(realm: RealmClient, roots: Roots, tool: Asking, telling: Telling) -> Reply:
     """Ask, tell how it goes, and return the answer. When this is cancelled, so is the query."""
     await telling.say("Looking for the realm.")
+    # Looking fails at once where no realm answers; asking would try for a minute.
+    await realm.me()
     running = await realm.submit(await tool.query(realm, roots))
     try:
         async for event in running.events():

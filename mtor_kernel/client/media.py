@@ -137,7 +137,8 @@ def _check_start(start: bytes, kind: Kind | None, what: str) -> None:
     if not start:
         raise BadInput(f"{what} empty. Give {_WANTED[kind]}.")
     if not mime_of(start):
-        raise BadInput(f"{what} not {_WANTED[kind]}. Pillow opens and converts other pictures.")
+        others = "" if kind == "audio" else " Pillow opens and converts other pictures."
+        raise BadInput(f"{what} not {_WANTED[kind]}.{others}")
 
 
 def _check_size(size: int, most: int, what: str) -> None:

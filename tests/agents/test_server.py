@@ -109,11 +109,15 @@ async def test_of_a_drawing_it_tells_how_far_it_is(small: SmallRealm) -> None:
 
 
 @pytest.mark.asyncio
-async def test_where_no_realm_is_that_is_told(small: SmallRealm) -> None:
+@pytest.mark.parametrize(("tool", "arguments"), [("queue", {}), ("ask", {"prompt": "Hello"})])
+async def test_where_no_realm_is_that_is_told_at_once(
+    small: SmallRealm, tool: str, arguments: dict[str, str]
+) -> None:
     environment = {"MTOR_URL": "http://127.0.0.1:1/", "MTOR_TOKEN": TOKEN}
     async with Client(command(environment)) as agent:
-        result = await agent.call_tool("queue")
+        result = await agent.call_tool(tool, arguments)
     assert result.is_error
+    assert words(result).startswith("No realm answers")  # and not: for 60 seconds
     assert result.meta["mtor-kernel/query"]["error"]["code"] == "realm_unreachable"
     assert TOKEN not in result.model_dump_json()
 

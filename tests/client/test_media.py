@@ -121,6 +121,7 @@ def test_a_pair_of_samples_and_their_rate_is_a_sound() -> None:
         (b"hello", "image", "not a picture"),
         (sound(), "image", "audio/wav, and not a picture"),
         (picture(), "audio", "image/png, and not a sound"),
+        (b"no sound at all", "audio", "their rate.$"),
         (np.zeros(10), "audio", r"\(samples, rate\)"),
         (np.zeros(10), "image", "ndarray is not a picture"),
         ((np.zeros(10), 3), "audio", "rate of 3"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,23 @@ def replay_file(name: str | Path) -> Path:
     Raises
     ------
     BadInput
-        Its folder is not there.
+        Its folder is not there, or it cannot be the name of a notebook.
     """
-    path = Path(name).expanduser().absolute()
-    stem = path.name.removesuffix(SUFFIX).removesuffix(".ipynb")
-    if not path.parent.is_dir() or not stem:
-        raise BadInput(f"There is no folder {path.parent}: name a notebook that is there.")
-    return path.with_name(stem + SUFFIX)
+    try:
+        path = Path(name).expanduser().absolute()
+        stem = path.name.removesuffix(SUFFIX).removesuffix(".ipynb")
+        if not path.parent.is_dir() or not stem:
+            raise BadInput(f"There is no folder {path.parent}: name a notebook that is there.")
+        found = path.with_name(stem + SUFFIX)
+        with suppress(FileNotFoundError):
+            found.stat()
+        folder = next((one for one in (path, found) if one.is_dir()), None)
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(f"{str(name)!r:.100} is no name of a notebook: {why}.") from None
+    if folder is not None:
+        raise BadInput(f"{folder} is a folder: name a notebook in it.")
+    return found
 
 
 def known_file(variables: Mapping[str, Any]) -> Path | None:

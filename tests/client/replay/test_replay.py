@@ -154,3 +154,10 @@ def test_a_notebook_is_known_by_whoever_tells(
     assert known_file({"__session__": str(tmp_path / "a b.ipynb")}) == tmp_path / "c.mtor.jsonl"
     with pytest.raises(BadInput, match="There is no folder"):
         replay_file("/no/such/x.ipynb")
+    with pytest.raises(BadInput, match="is a folder"):
+        replay_file(tmp_path)
+    with pytest.raises(BadInput, match="is a folder"):
+        replay_file(tmp_path / "..")
+    for odd in ("x" * 300 + ".ipynb", "nul\0.ipynb"):
+        with pytest.raises(BadInput, match="no"):
+            replay_file(tmp_path / odd)
