@@ -9,6 +9,8 @@ BIN    := $(VENV)/bin
 # is free to choose others.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest
+# A process a core, each with whole files: many tests wait for processes, and not for the core.
+SPREAD := --numprocesses auto --dist loadfile
 # The weights of the small built-in models, kept in the user's data directory; does nothing when
 # they are there.
 PULL   := $(BIN)/mtor pull smollm2 whisper-tiny-en minilm
@@ -66,10 +68,10 @@ binder: $(LAB)
 test: lint $(PROXY)
 	$(PULL)
 	$(JLPM) test
-	$(PYTEST)
+	$(PYTEST) $(SPREAD)
 
 quick: $(TEST)
-	$(PYTEST) -m "not slow and not fault and not browser" --numprocesses auto --dist loadfile
+	$(PYTEST) $(SPREAD) -m "not slow and not fault and not browser"
 
 bench: $(TEST)
 	$(PULL)
