@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tornado.netutil import bind_sockets
 
@@ -20,13 +21,16 @@ from tests.realms import LINK_TOKEN, OWNER, TOKEN
 
 
 @asynccontextmanager
-async def gateway(folder: Path, database: str, scheduler: str) -> AsyncIterator[tuple[Realm, str]]:
+async def gateway(
+    folder: Path, database: str, scheduler: str, **more: Any
+) -> AsyncIterator[tuple[Realm, str]]:
     """One gateway of several: a realm that shares `database`, and its URL."""
     realm = await Realm.open(
         folder / "data",
         catalogue_path=str(folder / "catalogue.toml"),
         database_url=database,
         shared=True,
+        **more,
     )
     try:
         server = make_server(make_app(realm, PersonalToken(TOKEN, OWNER, LINK_TOKEN)))

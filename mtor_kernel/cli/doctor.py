@@ -7,6 +7,7 @@ Secrets are looked for by name and never shown.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -95,6 +96,19 @@ def _store(given: argparse.Namespace) -> Iterator[Finding]:
 
     config = configured(given.config, given.database)
     yield from check_store(data_dir(), config.Realm.get("database_url", ""))
+    bus = config.Realm.get("bus_url", "")
+    if bus:
+        yield from _bus(bus)
+
+
+def _bus(url: str) -> Iterator[Finding]:
+    from mtor_kernel.realm.bus import answers
+
+    why = asyncio.run(answers(url))
+    if why:
+        yield Finding(Mark.BAD, f"the bus is away ({why}): answers from other gateways come whole")
+    else:
+        yield Finding(Mark.WELL, "the bus answers")
 
 
 def _realm() -> Iterator[Finding]:

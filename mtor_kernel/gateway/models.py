@@ -91,7 +91,9 @@ class Health(Gate):
         """Return that it is well, or that it is going."""
         if self.gateway.stopping:
             raise RealmStopping("The realm is closing: it will be back after its restart.")
-        self.reply({"status": "ok", "version": self.gateway.realm.version})
+        realm = self.gateway.realm
+        bus = {"bus": realm.bus} if realm.bus else {}
+        self.reply({"status": "ok", "version": realm.version, **bus})
 
 
 @cache

@@ -133,6 +133,10 @@ class Follower:
         """How many queries it follows."""
         return len(self._cursors)
 
+    def follows(self, query: str) -> bool:
+        """Tell whether it follows a query."""
+        return query in self._cursors
+
     async def add(self, query: str, attempt: int = 0, seq: int = 0) -> None:
         """Follow a query from a cursor on; following it again moves the cursor.
 
@@ -142,7 +146,7 @@ class Follower:
             There is no such query, or it is somebody else's.
         """
         stream = await self._find(self.user, query)
-        self._leave(query)
+        self.leave(query)
         self._cursors[query] = _Cursor(stream, attempt, seq)
         stream.followers.add(self)
         if stream.end is not None:
@@ -230,12 +234,13 @@ class Follower:
             if cursor.seq < cursor.stream.length:
                 self._fresh[query] = None  # last in turn
             elif cursor.stream.end is not None:
-                self._leave(query)
+                self.leave(query)
         if not self._fresh:
             self._woken.clear()
         return told
 
-    def _leave(self, query: str) -> None:
+    def leave(self, query: str) -> None:
+        """Follow a query no longer."""
         cursor = self._cursors.pop(query, None)
         self._fresh.pop(query, None)
         if cursor is None:
@@ -249,6 +254,6 @@ class Follower:
     def close(self) -> None:
         """Follow nothing any more. What is followed goes on without it."""
         for query in list(self._cursors):
-            self._leave(query)
+            self.leave(query)
         self._fresh.clear()
         self._closed(self)

@@ -23,10 +23,11 @@ from traitlets.config import LoggingConfigurable
 from mtor_kernel._version import __version__
 from mtor_kernel.protocol.errors import BadInput, RealmError, RealmStopping
 from mtor_kernel.protocol.identity import User
-from mtor_kernel.protocol.lifecycle import ENDS
+from mtor_kernel.protocol.lifecycle import ENDS, Stage
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
+from mtor_kernel.realm import bus
 from mtor_kernel.realm.acts import Acts
 from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
@@ -83,6 +84,12 @@ class Realm(LoggingConfigurable):
         config=True,
         help="Whether other gateway processes have the same store, in PostgreSQL. Default: False",
     )
+    bus_url = Unicode(
+        "",
+        config=True,
+        help="URL of a Redis by which gateways that share a store pass on what happens, "
+        "`redis://` or `rediss://`; empty: none. Default: empty",
+    )
     max_attempts = Integer(
         3, config=True, help="How often a query is tried before it fails. Default: 3"
     )
@@ -92,6 +99,12 @@ class Realm(LoggingConfigurable):
         self.version = __version__
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
+        if self.bus_url:
+            if not self.shared:
+                raise BadInput(
+                    "Realm.bus_url is for gateways that share a store: set Realm.shared."
+                )
+            bus.connect(self.bus_url)  # what is wrong with it is said before anything is opened
         self.store = Store.open(
             self.database_url or self._default_url(), self._folder / "blobs", shared=self.shared
         )
@@ -262,7 +275,10 @@ class Realm(LoggingConfigurable):
         self._used_at = time.monotonic()
         if self._stopping:
             raise RealmStopping("The realm is closing: ask again in a moment.")
-        return await self._whole(self._intake.admit(user, query, key))
+        taken = await self._whole(self._intake.admit(user, query, key))
+        if self.sharing is not None:
+            self.sharing.submitted(taken.model)
+        return taken
 
     async def quote(self, user: User, query: Query, count: int = 1) -> Quote:
         """Return what `query` would cost at most and how long it would wait, and submit nothing.
@@ -305,7 +321,11 @@ class Realm(LoggingConfigurable):
                     stream = self._streams[query] = replay(info, user)
                     return stream
                 if not self.lanes.owns(info.model):
-                    stream = self._streams[query] = Stream(query, user, attempt=info.attempt)
+                    # One that runs begins in the stream when that is seen, by bus or look.
+                    void = info.attempt - (info.stage is Stage.RUNNING)
+                    stream = self._streams[query] = Stream(query, user, attempt=void)
+                    if self.sharing is not None:
+                        self.sharing.look_soon()
                     return stream
             # Written down a moment ago, and on its way to its lane.
             await asyncio.sleep(0.02)
@@ -334,8 +354,9 @@ class Realm(LoggingConfigurable):
         elif place is not None:
             # Of a query that is just being settled or put back this comes after that.
             await self._settlement.cancel_waiting(place)
-        elif self.shared:
+        elif self.sharing is not None:
             await self.store.write(lambda db: queries.ask_to_stop(db, query, time.time()))
+            self.sharing.passing.prod()
 
     # With other gateways: what `sharing` asks for.
 
@@ -355,6 +376,13 @@ class Realm(LoggingConfigurable):
             if stream.end is None and query not in self.lanes.places
         ]
 
+    def stream_afar(self, query: str) -> Stream | None:
+        """Return the stream of one such query."""
+        stream = self._streams.get(query)
+        if stream is None or stream.end is not None or query in self.lanes.places:
+            return None
+        return stream
+
     async def forget_gateways(self, gone: Iterable[int]) -> None:
         """Have the workers serve gateways no longer that have ended."""
         if self._dispatcher.tasks is not None:
@@ -364,6 +392,13 @@ class Realm(LoggingConfigurable):
     def wake(self) -> None:
         """Something may be able to start."""
         self._dispatcher.capacity_changed()
+
+    @property
+    def bus(self) -> str:
+        """Whether the bus to other gateways is `up` or `away`; empty where there is none."""
+        if self.sharing is None or not self.bus_url:
+            return ""
+        return "up" if self.sharing.passing.up else "away"
 
     async def until_ended(self) -> None:
         """Return when another gateway has taken over what this one carried: it is of no use then.

@@ -4,6 +4,9 @@ Every query is in the store; who owns its lane carries it. Once a second each pr
 it takes what waits in its lanes and lets go of what waits in others', cancels what was asked for
 elsewhere, and tells its followers how the queries stand that others carry. Two that think for a
 moment that they own one lane do no harm: an attempt begins only where the store says so.
+
+With a bus between them (`passing.py`) they look as soon as there is something to see, and pass on
+what happens in between. Nothing depends on it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from mtor_kernel.protocol.errors import RealmStopping, Unavailable
 from mtor_kernel.protocol.lifecycle import ENDS, Stage
+from mtor_kernel.realm.passing import Passing, begin
 from mtor_kernel.realm.streams import Stream
 from mtor_kernel.scheduling.owners import owner
 from mtor_kernel.storage import processes, queries
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+#: Between two looks where the bus says that there is something new; and at least so many times as
+#: long as the look takes.
+SOON_SECONDS, SOON_TIMES = 0.03, 4.0
 #: Between two signs of life; :data:`processes.LEASE_SECONDS` without one, and the lanes move.
 BEAT_SECONDS = 3.0
 
@@ -42,12 +49,16 @@ class Sharing:
         #: Set when another process has ended this one: it writes nothing any more.
         self.ended = asyncio.Event()
         self._beat_at = float("-inf")
+        self._soon = asyncio.Event()
+        self.passing = Passing(realm, self.look_soon)
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Find out who lives, and look from now on."""
         await self._beat()
         self._realm.lanes.owns = self.owns
+        if self._realm.bus_url:
+            await self.passing.open(self._realm.bus_url)
         self._looking = asyncio.create_task(self._run(), name="mtor-sharing")
 
     async def close(self) -> None:
@@ -55,6 +66,7 @@ class Sharing:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+        await self.passing.close()
         epoch = self._realm.store.epoch
         # Where it cannot be said, the others notice by themselves.
         with suppress(Unavailable):
@@ -64,8 +76,18 @@ class Sharing:
         """Tell whether the lane of a model is this process's."""
         return owner(model, self.living) == self._realm.store.epoch
 
+    def look_soon(self) -> None:
+        """Look now, or as soon as is good for the store."""
+        self._soon.set()
+
+    def submitted(self, model: str) -> None:
+        """Something was written down for a lane: its owner need not find it by itself."""
+        self.passing.prod(owner(model, self.living))
+
     async def _run(self) -> None:
         while True:
+            self._soon.clear()
+            began = time.monotonic()
             try:
                 if time.monotonic() - self._beat_at > BEAT_SECONDS:
                     await self._beat()
@@ -76,7 +98,15 @@ class Sharing:
                 return
             except Exception:
                 log.exception("could not look after the shared store")
-            await asyncio.sleep(LOOK_SECONDS)
+            await self._rest(time.monotonic() - began)
+
+    async def _rest(self, took: float) -> None:
+        """Wait for the next look, of which the last one took so long."""
+        least = min(LOOK_SECONDS, max(SOON_SECONDS, SOON_TIMES * took))
+        await asyncio.sleep(least)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS - least):
+                await self._soon.wait()
 
     async def _beat(self) -> None:
         epoch, now = self._realm.store.epoch, time.monotonic()
@@ -90,6 +120,7 @@ class Sharing:
 
     async def _look(self) -> None:
         realm = self._realm
+        await self.passing.wish()
         seen = {one.id: one for one in await realm.store.read(queries.under_way)}
         self._count_elsewhere(seen)
         self._let_go(seen)
@@ -99,6 +130,7 @@ class Sharing:
                 await realm.stop_query(one.id)
         for stream in list(realm.streams_afar()):
             await self._follow(stream, seen.get(stream.query))
+        await self.passing.serve()
         realm.wake()
 
     def _count_elsewhere(self, seen: dict[str, UnderWay]) -> None:
@@ -140,12 +172,11 @@ class Sharing:
             info = await self._realm.store.read(lambda db: queries.info(db, query, None))
             if info.stage in ENDS and stream.end is None:
                 stream.adopt(info)
-        elif one.stage is Stage.QUEUED and stream.stage is Stage.RUNNING:
-            stream.requeue("another gateway takes it over")
-        elif one.stage is Stage.RUNNING and (stream.stage, stream.attempt) != (
-            Stage.RUNNING,
-            one.attempt,
+        elif one.stage is Stage.RUNNING and one.attempt > stream.attempt:
+            begin(stream, one.attempt, one.model)
+        elif (
+            one.stage is Stage.QUEUED
+            and stream.stage is Stage.RUNNING
+            and one.attempt >= stream.attempt  # else the bus was faster than the look
         ):
-            if stream.stage is Stage.RUNNING:
-                stream.requeue("another attempt has begun")
-            stream.start(one.attempt, one.model)
+            stream.requeue("another gateway takes it over")

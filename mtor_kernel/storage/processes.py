@@ -7,6 +7,7 @@ nothing, and what it ran is back on the line.
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 import sqlalchemy as sa
@@ -35,6 +36,7 @@ _END_SILENT = (
     .returning(epoch.c.number)
 )
 _BEAT = sa.update(epoch).where(epoch.c.number == bindparam("of")).values(beat_at=bindparam("now"))
+_FIRST = sa.select(epoch.c.number, epoch.c.opened_at).order_by(epoch.c.number).limit(1)
 _LIVING = sa.select(epoch.c.number).where(_OPEN).order_by(epoch.c.number)
 
 
@@ -65,6 +67,12 @@ def end(conn: sa.Connection, mine: int) -> None:
     """End the epoch of this process: what it ran is on the line again, for the others."""
     conn.execute(_END, {"of": mine, "now": _clock(conn)})
     queries.put_back(conn)
+
+
+def realm_name(conn: sa.Connection) -> str:
+    """Return a name that this database has for all its processes, and no other one has."""
+    first = conn.execute(_FIRST).one()
+    return hashlib.blake2b(repr(tuple(first)).encode(), digest_size=8).hexdigest()
 
 
 def _clock(conn: sa.Connection) -> float:
