@@ -39,7 +39,7 @@ SETTINGS = {
 }
 #: What opens the Hub and the realm's figures: nobody who serves needs it, and models' code runs
 #: there. Keys of remote services are the workers' own, and are left.
-WITHHELD = frozenset({"JUPYTERHUB_API_TOKEN", "MTOR_METRICS_TOKEN"})
+WITHHELD = frozenset({"JUPYTERHUB_API_TOKEN", "MTOR_BUS_PASSWORD", "MTOR_METRICS_TOKEN"})
 #: What the children need for a query beside Dask itself: imported as they start, and not when the
 #: first one comes. The first of them ends a child with its parent.
 _PRELOADED = {

@@ -24,6 +24,9 @@ from mtor_kernel.storage.writer import (
     closing,
 )
 
+#: How long a server may take to notice that the process which had a database has gone.
+OWNED_SECONDS = 3.0
+
 T = TypeVar("T")
 
 
@@ -147,10 +150,17 @@ def _begin_epoch(engine: sa.Engine, database: Database) -> int:
 
     The older ones end, but for those of processes that share the database and live.
     """
+    until = time.monotonic() + OWNED_SECONDS
     try:
-        with engine.begin() as conn:
-            migrations.upgrade(conn)
-            return processes.begin(conn, _whoami(), alone=not database.shared)
+        while True:
+            try:
+                with engine.begin() as conn:
+                    migrations.upgrade(conn)
+                    return processes.begin(conn, _whoami(), alone=not database.shared)
+            except Owned:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(AGAIN_SECONDS)
     except (sa.exc.SQLAlchemyError, Owned) as error:
         if faults.is_disk_full(error) or isinstance(error, Owned):
             raise faults.explain(error) from error
