@@ -9,8 +9,9 @@ BIN    := $(VENV)/bin
 # is free to choose others.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest
-# A process a core, each with whole files: many tests wait for processes, and not for the core.
-SPREAD := --numprocesses auto --dist loadfile
+# More processes than cores, each with whole files: the tests wait a good part of their time.
+CORES  := $(shell getconf _NPROCESSORS_ONLN)
+SPREAD := --dist loadfile --numprocesses
 # The weights of the small built-in models, kept in the user's data directory; does nothing when
 # they are there.
 PULL   := $(BIN)/mtor pull smollm2 whisper-tiny-en minilm
@@ -31,6 +32,9 @@ PANEL  := $(shell find labextension/src labextension/style labextension/schema -
 BUILT  := mtor_kernel/labextension
 JLPM   := cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm
 MODULES := labextension/node_modules/.yarn-state.yml
+
+# Where a machine writes no byte code, each process of the tests would compile all of MTOR anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help lab demo binder hub proxy test quick bench lint ngram clean
 
@@ -68,10 +72,10 @@ binder: $(LAB)
 test: lint $(PROXY)
 	$(PULL)
 	$(JLPM) test
-	$(PYTEST) $(SPREAD)
+	$(PYTEST) $(SPREAD) $$(($(CORES) + 1))
 
 quick: $(TEST)
-	$(PYTEST) $(SPREAD) -m "not slow and not fault and not browser"
+	$(PYTEST) $(SPREAD) $$(($(CORES) + 2)) -m "not slow and not fault and not browser"
 
 bench: $(TEST)
 	$(PULL)
@@ -109,12 +113,14 @@ $(BIN)/python:
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(SHARED) $(PANEL) | $(BIN)/python
 	@echo "Installing MTOR into $(VENV); the first time takes a minute or two."
 	@if [ -n "$$(find $(PANEL) -newer $(BUILT)/package.json 2>/dev/null)" ]; then rm -rf $(BUILT); fi
+	@# The link that is laid below: pip would take the old panel away through it, and write into the tree.
+	rm -rf $(VENV)/share/jupyter/labextensions/mtor-realm
 	$(PIP) --editable '.[$(EXTRAS_$*)]'
 	$(BIN)/jupyter kernelspec install kernelspec/mtor --sys-prefix --name mtor
 	mkdir -p $(VENV)/etc/jupyter/jupyter_server_config.d
 	cp jupyter-config/jupyter_server_config.d/mtor_kernel.json $(VENV)/etc/jupyter/jupyter_server_config.d/
-	mkdir -p $(VENV)/share/jupyter/labextensions
 	rm -rf $(VENV)/share/jupyter/labextensions/mtor-realm
+	mkdir -p $(VENV)/share/jupyter/labextensions
 	ln -s "$(CURDIR)/$(BUILT)" $(VENV)/share/jupyter/labextensions/mtor-realm
 	mkdir -p $(VENV)/share/jupyter/lab/settings/overrides.d
 	cp lab-settings/overrides.d/mtor.json $(VENV)/share/jupyter/lab/settings/overrides.d/

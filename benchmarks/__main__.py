@@ -27,6 +27,7 @@ NAMES = (
     "memory",
     "startup",
     "store",
+    "words",
     "sight",
     "sound",
     "pictures",

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: How long a child may take to be ready, and to end when it is told to, in seconds.
 READY_SECONDS = 60.0
 END_SECONDS = 15.0
+#: Between two looks at how much memory processes hold, in seconds.
+LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,25 @@ def rss(process: psutil.Process) -> int:
     """Return the bytes of memory that a process holds."""
     resident: int = process.memory_info().rss
     return resident
+
+
+@contextlib.asynccontextmanager
+async def peaks(processes: Mapping[str, psutil.Process]) -> AsyncIterator[dict[str, int]]:
+    """Keep the most memory that each process holds meanwhile, in bytes."""
+    most = {name: rss(process) for name, process in processes.items()}
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for name, process in processes.items():
+                most[name] = max(most[name], rss(process))
+
+    looking = asyncio.create_task(look())
+    try:
+        yield most
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

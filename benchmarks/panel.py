@@ -1,7 +1,7 @@
 """The panel in a real Chromium: how large, how soon, how smooth, and how much memory it keeps.
 
 A real lab with a personal realm behind it, whose models are echoes. Frames and processor time are
-compared with the same page while nothing happens in it.
+compared with those of an empty page that reads the same stream.
 """
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ import contextlib
 import gzip
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from benchmarks import frames
 from benchmarks.harness import Bench, median
 from benchmarks.table import Row
 from tests.browser.chromium import ARGUMENTS, CHROMIUM
 from tests.browser.labserver import BUILT, serve_lab
+from tests.browser.panel import OPEN
 
 TITLE = "The panel, in Chromium"
-#: Chunks a second, for so many seconds: a long answer.
-RATE, SECONDS = 500, 10
 ANSWERS = 1_000
-FRAME_MS = 1000 / 60
-READY_MS = 120_000
 _KIB, _MIB = 1024, 2**20
 
 _CATALOGUE = f"""
@@ -39,24 +35,10 @@ slots = 4
 default_max_tokens = 4096
 rates = {{ free = true }}
 
-[[models]]
-name = "torrent"
-modality = "chat"
-backend = "echo"
-slots = 4
-default_max_tokens = 100000
-max_output_tokens = 100000
-settings = {{ chunks = {RATE * SECONDS}, rate = {RATE} }}
-rates = {{ free = true }}
-
+{frames.CATALOGUE}
 [aliases]
 chat = ["echo"]
 """
-#: What the torrent says over and over: what an answer may have in it.
-_WORDS = (
-    "Bees make **honey** from the *nectar* of flowers.\n\n* They dance, and `turn(left)`.\n"
-    "* They sleep.\n\n```python\nfor bee in hive:\n    bee.fly()\n```\n\n"
-)
 
 #: Notes when the lab's splash is gone, and when the panel can be written in.
 _CLOCK = """
@@ -72,14 +54,6 @@ const look = () => {
 };
 requestAnimationFrame(look);
 """
-_FRAMES = """ms => new Promise(done => {
-  const at = [];
-  const frame = time => {
-    at.push(time);
-    time - at[0] < ms ? requestAnimationFrame(frame) : done(at);
-  };
-  requestAnimationFrame(frame);
-})"""
 _ASK = """
 window.ask = async text => {
   const box = document.querySelector('.jp-mtor-prompt');
@@ -101,17 +75,6 @@ window.askAll = async (from, to) => {
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Smooth:
-    """How a stretch of time went in a page."""
-
-    frames: int
-    dropped: int
-    #: Of the main thread's time, the share that was used.
-    busy: float
-    longest_ms: float
-
-
 async def run(bench: Bench) -> list[Row]:
     """Measure."""
     if CHROMIUM is None or not (BUILT / "package.json").exists():
@@ -123,11 +86,11 @@ async def run(bench: Bench) -> list[Row]:
             bench.say("opening the panel")
             loaded, splashes, panels = await _opening(browser, address, int(bench.pick(5, 2)))
             page = await _page(await browser.new_context(), address)
-            bench.say(f"{RATE} chunks a second")
-            idle, streaming = await _streaming(page, bench.pick(SECONDS - 2, 4))
+            bench.say(f"{frames.RATE} chunks a second")
+            smooth = await frames.take_turns(page, address, int(bench.pick(3, 1)), bench.pick(8, 4))
             bench.say("answers that are kept")
             heaps = await _memory(page, int(bench.pick(ANSWERS, 200)))
-    return [*_opened(loaded, splashes, panels), *_smoothness(idle, streaming), *_kept(heaps)]
+    return [*_opened(loaded, splashes, panels), *smooth, *_kept(heaps)]
 
 
 def _realm(folder: Path) -> dict[str, str]:
@@ -156,10 +119,10 @@ async def _page(context: BrowserContext, address: str) -> Page:
     await page.set_viewport_size({"width": 1280, "height": 800})
     await page.add_init_script(_CLOCK)
     await page.goto(address)
-    await page.wait_for_function("window.marks.splash > 0", timeout=READY_MS)
-    if not await page.locator(".jp-mtor-tabs").is_visible():
-        await page.locator("[role=tab][data-id=mtor-realm-panel]").click()
-    await page.wait_for_function("window.marks.panel > 0", timeout=READY_MS)
+    await page.wait_for_function("window.marks.splash > 0", timeout=frames.READY_MS)
+    await page.evaluate(OPEN)
+    await page.wait_for_function("window.marks.panel > 0", timeout=frames.READY_MS)
+    await page.get_by_label("Model", exact=True).wait_for(timeout=frames.READY_MS)
     await page.evaluate(f"(() => {{ {_ASK} }})()")
     return page
 
@@ -192,39 +155,6 @@ async def _opening(
     return loaded, splashes, panels
 
 
-async def _streaming(page: Page, seconds: float) -> tuple[Smooth, Smooth]:
-    await page.wait_for_timeout(2000)
-    idle = await _watch(page, seconds)
-    await page.get_by_label("Model", exact=True).select_option("torrent")
-    await page.evaluate("words => ask(words)", _WORDS)
-    await page.wait_for_selector("[aria-busy=true] .jp-mtor-markdown p", timeout=READY_MS)
-    streaming = await _watch(page, seconds)
-    assert await page.locator(".jp-mtor-turn[aria-busy=true]").count() == 1, "it ended too soon"
-    await page.wait_for_selector(".jp-mtor-assistant footer >> nth=-1", timeout=READY_MS)
-    return idle, streaming
-
-
-async def _watch(page: Page, seconds: float) -> Smooth:
-    session = await page.context.new_cdp_session(page)
-    await session.send("Performance.enable")
-    before = await _metrics(session)
-    at: list[float] = await page.evaluate(_FRAMES, seconds * 1000)
-    after = await _metrics(session)
-    gaps = [later - sooner for sooner, later in pairwise(at)]
-    wall = after["Timestamp"] - before["Timestamp"]
-    return Smooth(
-        frames=len(gaps),
-        dropped=sum(max(0, round(gap / FRAME_MS) - 1) for gap in gaps),
-        busy=(after["TaskDuration"] - before["TaskDuration"]) / wall,
-        longest_ms=max(gaps),
-    )
-
-
-async def _metrics(session: CDPSession) -> dict[str, float]:
-    found: dict[str, Any] = await session.send("Performance.getMetrics")
-    return {one["name"]: one["value"] for one in found["metrics"]}
-
-
 async def _memory(page: Page, answers: int) -> list[tuple[int, float, int]]:
     """Return, at points on the way: how many answers, the heap in MiB, the nodes of the page."""
     session = await page.context.new_cdp_session(page)
@@ -254,20 +184,6 @@ def _opened(loaded: dict[str, int], splashes: list[float], panels: list[float]) 
 
 def _pair(ours: list[float], floor: list[float]) -> tuple[float, str, float]:
     return median(ours) / 1000, "s", median(floor) / 1000
-
-
-def _smoothness(idle: Smooth, streaming: Smooth) -> list[Row]:
-    nothing = "the page, idle"
-    return [
-        Row(
-            *(f"frames dropped, {RATE} chunks a second", streaming.dropped, "", idle.dropped),
-            *(nothing, None, "none"),
-            met=streaming.dropped <= idle.dropped,
-        ),
-        Row("  of frames due", streaming.frames + streaming.dropped),
-        Row("  longest frame", streaming.longest_ms, "ms", idle.longest_ms, nothing),
-        Row("  main thread in use", 100 * streaming.busy, "%", 100 * idle.busy, nothing),
-    ]
 
 
 def _kept(heaps: list[tuple[int, float, int]]) -> list[Row]:

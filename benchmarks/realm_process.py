@@ -31,6 +31,16 @@ class RealmProcess:
         """Return a new client with a connection of its own; close it, or use it as a context."""
         return RealmClient(self.url, self.token)
 
+    @property
+    def parts(self) -> dict[str, psutil.Process]:
+        """Its processes, and the load (this process); of the workers the first."""
+        return {
+            "client": psutil.Process(),
+            "gateway": self.gateway,
+            "worker": self.workers[0],
+            "scheduler": self.scheduler,
+        }
+
     def cpu(self) -> Cpu:
         """Return what counts the processor time of each part, and of the load (this process)."""
         return Cpu(

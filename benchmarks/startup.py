@@ -23,13 +23,19 @@ from mtor_kernel.protocol.query import Query
 TITLE = "Start-up"
 _MODEL = "smollm2"
 _DASK = "Dask's first task"
+#: What a Jupyter server imports before its extensions, and what ours has it import.
+_SERVER = "import jupyter_server.serverapp, jupyter_server.extension.application\n"
+_EXTENSION = "import mtor_kernel; mtor_kernel._jupyter_server_extension_points()\n"
+#: By how much later it may start for it.
+_LATER_SECONDS = 0.3
 
 
 async def run(bench: Bench) -> list[Row]:
     """Measure."""
     rounds = 1 if bench.quick else 3
     bench.say("imports")
-    nothing_at_all, imported = await _imports(5 * rounds)
+    nothing_at_all, imported = await _programs(5 * rounds, "pass", "import mtor_kernel")
+    bare, extended = await _programs(5 * rounds, _SERVER, _SERVER + _EXTENSION)
     has_model = find(_MODEL, data_dir()) is not None
     models = ["echo", _MODEL] if has_model else ["echo"]
     healthy: list[float] = []
@@ -44,6 +50,15 @@ async def run(bench: Bench) -> list[Row]:
         floors.append(await _dask(bench, f"startup-dask-{number}"))
     rows = [
         Row("import mtor_kernel", imported * 1000, "ms", nothing_at_all * 1000, "python -c pass"),
+        Row(
+            "a Jupyter server's imports, with the extension",
+            extended * 1000,
+            "ms",
+            bare * 1000,
+            "without it",
+            f"at most {_LATER_SECONDS * 1000:.0f} ms later ({(extended - bare) * 1000:+.0f})",
+            extended - bare <= _LATER_SECONDS,
+        ),
         Row("a realm, until it says that it is well", median(healthy), "s"),
     ]
     return rows + [
@@ -84,13 +99,13 @@ async def _dask(bench: Bench, name: str) -> float:
         return time.perf_counter() - begun
 
 
-async def _imports(rounds: int) -> tuple[float, float]:
-    """Return the seconds of a Python that does nothing, and of one that imports MTOR."""
-    found: tuple[list[float], list[float]] = ([], [])
+async def _programs(rounds: int, *codes: str) -> list[float]:
+    """Return the seconds that a Python of its own takes for each of `codes`, in turns."""
+    found: list[list[float]] = [[] for _ in codes]
     for _ in range(rounds):
-        for code, times in zip(("pass", "import mtor_kernel"), found, strict=True):
+        for code, times in zip(codes, found, strict=True):
             begun = time.perf_counter()
             process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
             assert await process.wait() == 0
             times.append(time.perf_counter() - begun)
-    return median(found[0]), median(found[1])
+    return [median(times) for times in found]

@@ -21,7 +21,8 @@ from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.identity import Role
 from mtor_kernel.protocol.query import Answer, Modality, Priority, Query, Text
 from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.storage import Store, people, queries
+from mtor_kernel.storage import Store, acceptance, endings, people, queries
+from mtor_kernel.storage.rows import NewQuery
 
 TITLE = "The store: durable writes (1/s)"
 #: Who write at once.
@@ -82,15 +83,15 @@ async def _rate(store: Store, writers: int, seconds: float, *, life: bool) -> fl
 
 async def _once(store: Store, life: bool) -> None:
     new, epoch = _new(), store.epoch
-    await store.write(lambda db: queries.accept(db, new, Quotas(), lambda *_: None))
+    await store.write(lambda db: acceptance.accept(db, new, Quotas(), lambda *_: None))
     if life:
         now = time.time()
         await store.write(lambda db: queries.dispatch(db, [new.id], epoch, now))
-        await store.write(lambda db: queries.settle(db, new.id, 1, epoch, _ANSWER, _CHARGE, now))
+        await store.write(lambda db: endings.settle(db, new.id, 1, epoch, _ANSWER, _CHARGE, now))
 
 
-def _new() -> queries.NewQuery:
-    return queries.NewQuery(
+def _new() -> NewQuery:
+    return NewQuery(
         id=secrets.token_hex(16),
         user="ann",
         key=secrets.token_hex(16),

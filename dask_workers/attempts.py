@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dask_workers.blobs import Blobs
 from dask_workers.flag import CancelFlag
 from mtor_kernel.protocol.errors import Unavailable
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 
 #: Cancels remembered for attempts that have not started here; the oldest is forgotten.
 REMEMBERED = 4096
@@ -76,10 +76,8 @@ class Attempts:
             early = self._early.pop((ref.query, ref.attempt), None)
         if early is not None:
             attempt.cancel(early)
-        newest = max(_age(rival) for rival in rivals)
-        for rival in rivals:
-            if _age(rival) < newest:
-                rival.cancel("a newer attempt has taken its place")
+        if len(rivals) > 1:
+            _let_only_the_newest_go_on(rivals)
         return attempt
 
     def end(self, attempt: Attempt) -> None:
@@ -115,6 +113,13 @@ class Attempts:
     def refs(self) -> tuple[AttemptRef, ...]:
         """Return the attempts that hold a thread, stopped or not, as heartbeats name them."""
         return tuple(attempt.ref for attempt in self.all())
+
+
+def _let_only_the_newest_go_on(rivals: list[Attempt]) -> None:
+    newest = max(_age(rival) for rival in rivals)
+    for rival in rivals:
+        if _age(rival) < newest:
+            rival.cancel("a newer attempt has taken its place")
 
 
 def _age(attempt: Attempt) -> tuple[int, int]:

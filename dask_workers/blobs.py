@@ -28,7 +28,7 @@ from mtor_kernel.protocol.errors import (
     Unavailable,
     from_info,
 )
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 
 #: The largest blob that is read or written: as much as a realm keeps.
 MAX_BLOB_BYTES = 64 * 1024 * 1024

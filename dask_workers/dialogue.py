@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,6 +19,8 @@ from mtor_kernel.protocol.query import Image, Message, Modality, Part, Query, Te
 SIGN_SECONDS = 1.0
 #: What a picture counts for where the service tells no tokens.
 IMAGE_TOKENS = 1000
+#: How a path begins that a server tells in place of a name.
+_PATH = re.compile(r"[/\\~.]|[A-Za-z]:[/\\]")
 
 
 def body(
@@ -75,10 +78,11 @@ def _piece(part: Part, context: Context) -> dict[str, Any]:
 
 def answer(chunks: Iterable[Any], query: Query, spec: ModelSpec) -> Iterator[Delta | Step | Done]:
     """Yield what a stream of ``chat.completion.chunk`` objects says, and how it ended."""
-    said, reason, usage = 0, "", None
+    said, reason, usage, served = 0, "", None, ""
     signs = Signs()
     for chunk in chunks:
         usage = getattr(chunk, "usage", None) or usage
+        served = served or served_by(chunk)
         for choice in chunk.choices or ():
             reason = choice.finish_reason or reason
             words = choice.delta.content
@@ -90,7 +94,21 @@ def answer(chunks: Iterable[Any], query: Query, spec: ModelSpec) -> Iterator[Del
                 yield Step(0.0, "thinking")
     if not reason:
         raise broken(spec.name)
-    yield Done(usage_of(usage, query, said), finish_reason(reason))
+    yield Done(usage_of(usage, query, said), finish_reason(reason), served)
+
+
+def served_by(told: Any) -> str:
+    """Return what a service calls the model that answers, and the version that it tells of it.
+
+    Of a path only the last name is told on: where a server keeps its files is its own affair.
+    """
+    model = getattr(told, "model", None)
+    if not isinstance(model, str):
+        return ""
+    version = getattr(told, "system_fingerprint", None)
+    name = re.split(r"[/\\]", model)[-1] if _PATH.match(model) else model
+    words = [name, version if isinstance(version, str) else ""]
+    return " ".join(word for word in words if word and word.isprintable())[:200]
 
 
 def finish_reason(said: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from mtor_kernel.protocol.errors import RealmError
 
 log = logging.getLogger(__name__)
 
+#: Plugins of several gateways look at once, and msgspec crashes where two threads make the decoder
+#: of one type at the same time (seen with 0.22): backends read their settings one by one.
+_making = threading.Lock()
 #: The entry point group by which other packages bring backends.
 GROUP = "mtor.backends"
 #: Ours, found even where the package's metadata is not.
@@ -76,7 +80,8 @@ def _look(spec: ModelSpec, known: dict[str, str], data_dir: str | None) -> Found
     settings = {"data_dir": data_dir, **spec.settings} if data_dir else spec.settings
     try:
         given = msgspec.structs.replace(spec, settings=settings)
-        backend = _load(known[spec.backend])(given)
+        with _making:
+            backend = _load(known[spec.backend])(given)
         if spec.modality not in backend.modalities:
             return Found(spec, None, f"The backend {spec.backend} does not do {spec.modality}.")
         if spec.isolate:

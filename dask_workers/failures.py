@@ -7,11 +7,13 @@ No message holds a key, an address or a path, whatever the service said.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -120,26 +122,32 @@ def retry_after(headers: Any) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(said).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return max(0.0, min(seconds, MAX_RETRY_SECONDS)) if seconds == seconds else None
 
 
 def _loads_in(body: bytes) -> float | None:
     """Return the seconds that Hugging Face takes to load a model, where it says them."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         told = msgspec.json.decode(body)
         if isinstance(told, dict):
             return retry_after({"retry-after": told.get("estimated_time")})
     return None
 
 
+def hide(text: str, *secrets: str) -> str:
+    """Return a text without these, in whatever form a service may have written them."""
+    for secret in filter(None, secrets):
+        quoted = json.dumps(secret)[1:-1]
+        for form in (secret, quoted, quoted.replace("/", "\\/"), quote(secret, safe="")):
+            text = text.replace(form, "…")
+    return text
+
+
 def scrub(text: str, *secrets: str) -> str:
     """Return somebody else's sentence without what may be secret in it, and not too long."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "…")
-    clean = _SECRETS.sub("…", text[:_SEEN_CHARACTERS])
+    clean = _SECRETS.sub("…", hide(text, *secrets)[:_SEEN_CHARACTERS])
     return " ".join(clean.split())[:SHOWN_CHARACTERS].rstrip(". ")
 
 
@@ -147,7 +155,7 @@ def _said(body: bytes, secrets: tuple[str, ...]) -> str:
     """Return the sentence in an error's body, clean."""
     try:
         told = msgspec.json.decode(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = body[:20_000].decode("utf-8", "replace")
     return sentence(told, secrets)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 
@@ -15,21 +16,21 @@ class CancelFlag:
     def __init__(self) -> None:
         #: Why nobody waits for the answer here any more; empty when its owner cancelled it.
         self.lost = ""
-        self._flag = threading.Event()
+        self._raised = False
         self._guard = threading.Lock()
         self._stops: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
-        return self._flag.is_set()
+        return self._raised
 
     def cancel(self, lost: str = "") -> None:
         """Raise the flag, once; never waits. `lost` says why it is not its owner's wish."""
         with self._guard:
-            if self._flag.is_set():
+            if self._raised:
                 return
             self.lost = lost
-            self._flag.set()
+            self._raised = True
             stops, self._stops = self._stops, []
         for stop in stops:
             # Who cancels may be an event loop or a reader: neither may wait for a backend.
@@ -37,10 +38,21 @@ class CancelFlag:
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         with self._guard:
-            if not self._flag.is_set():
+            if not self._raised:
                 self._stops.append(stop)
                 return
         _call(stop)
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[None]:
+        """Forget at the end what was to be called on a cancel in between: it is over."""
+        with self._guard:
+            before = list(self._stops)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._stops = [] if self._raised else before
 
 
 def _call(stop: Callable[[], None]) -> None:

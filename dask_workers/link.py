@@ -15,14 +15,28 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
+import msgspec
 import websocket
 
+from dask_workers.alarm import Alarm
 from dask_workers.tls import SharedTls
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
 from mtor_kernel.protocol.errors import RealmError
-from mtor_kernel.protocol.ngram import SUBPROTOCOL, Beat, Bye, LinkNGram, WorkerHello, WorkerNGram
+from mtor_kernel.protocol.link import (
+    SEVERAL,
+    Beat,
+    Bye,
+    LinkNGram,
+    WorkerChunk,
+    WorkerHello,
+    WorkerNGram,
+    WorkerOutcome,
+    WorkerProgress,
+)
+from mtor_kernel.protocol.ngram import SUBPROTOCOL
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +47,13 @@ DIAL_SECONDS = 10.0
 BACKOFF_SECONDS = (0.1, 5.0)
 #: Written and not yet taken by the gateway's machine: more would only be late.
 SEND_BUFFER_BYTES = 256 * 1024
+#: A link is busy while so many n-grams come within so many seconds: 800 a second.
+BUSY_COUNT, BUSY_SECONDS = 16, 0.02
+#: While it is, what attempts say within this time of a write waits for the next one, which takes
+#: all of it in one frame: the gateway's work is by the frame more than by the n-gram.
+JOIN_SECONDS = 0.005
+#: What waits goes at once when there is this much of it.
+JOIN_BYTES = 32 * 1024
 #: How long a close waits for its own words to leave.
 CLOSE_SECONDS = 0.5
 
@@ -83,6 +104,13 @@ class Link:
         self._number = 0
         self._down_since: float | None = time.monotonic()
         self._writing = threading.Lock()
+        # What is not written yet, of the connection that is open; `_writing` guards it.
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._written_at = float("-inf")
+        self._said_at = deque([float("-inf")] * BUSY_COUNT, BUSY_COUNT)
+        self._alarmed = False
+        self._alarm = Alarm("mtor-link-alarm")
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, name="mtor-link", daemon=True),
@@ -100,25 +128,34 @@ class Link:
             thread.start()
 
     def send(self, ngram: WorkerNGram, connection: int) -> bool:
-        """Write an n-gram to that very connection, and tell whether it was written.
+        """Write an n-gram to that very connection, and tell whether it was taken for it.
 
-        Waits while the gateway is slow; after :data:`SEND_SECONDS` without a byte taken, the
-        connection is given up. One that is too long for a frame is not written.
+        Right away, or where the link is busy with others within :data:`JOIN_SECONDS`. Waits while
+        the gateway is slow; after :data:`SEND_SECONDS` without a byte taken, the connection
+        is given up, and what was not written is lost with it. One that is too long for a frame is
+        not taken.
         """
         frame = encode(ngram)
         if len(frame) > MAX_FRAME_BYTES:
             log.warning("an n-gram of %d bytes does not fit a frame", len(frame))
             return False
         with self._writing:
-            open_socket = self._socket
-            if open_socket is None or connection != self._number:
+            if self._socket is None or connection != self._number:
                 return False
-            try:
-                open_socket.send(frame)
-            except _LOST as error:
-                log.warning("the link was lost while writing: %r", error)
-                self._lose(open_socket)
+            if not _may_wait(ngram):
+                return self._write_waiting() and self._write(frame)
+            if self._waiting_bytes + len(frame) > JOIN_BYTES and not self._write_waiting():
                 return False
+            self._waiting.append(frame)
+            self._waiting_bytes += len(frame)
+            now, due = time.monotonic(), self._written_at + JOIN_SECONDS
+            busy = now - self._said_at[0] < BUSY_SECONDS
+            self._said_at.append(now)
+            if not busy or self._waiting_bytes >= JOIN_BYTES or now >= due:
+                return self._write_waiting()
+            if not self._alarmed:
+                self._alarmed = True
+                self._alarm.at(due, self._write_late)
         return True
 
     def say(self, ngram: WorkerNGram) -> bool:
@@ -131,9 +168,11 @@ class Link:
         With ``None`` no goodbye is said: the next link takes over what goes on.
         """
         self._closing.set()
+        self._alarm.close()
         open_socket = self._socket
         if self._writing.acquire(timeout=CLOSE_SECONDS):
             try:
+                self._write_waiting()
                 open_socket, self._socket = self._socket, None
                 if open_socket is not None and reason is not None:
                     _say_goodbye(open_socket, reason)
@@ -142,6 +181,32 @@ class Link:
         if open_socket is not None:
             self._threads[0].join(CLOSE_SECONDS)
             self._lose(open_socket)
+
+    def _write_late(self) -> None:
+        with self._writing:
+            self._alarmed = False
+            self._write_waiting()
+
+    def _write_waiting(self) -> bool:
+        """Write what waits for others, as one frame; tell whether the connection stands."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if len(waiting) > 1:
+            several = {"op": SEVERAL, "said": [msgspec.Raw(frame) for frame in waiting]}
+            return self._write(encode(several))
+        return not waiting or self._write(waiting[0])
+
+    def _write(self, frame: bytes) -> bool:
+        open_socket = self._socket
+        if open_socket is None:
+            return False
+        try:
+            open_socket.send(frame)
+        except _LOST as error:
+            log.warning("the link was lost while writing: %r", error)
+            self._lose(open_socket)
+            return False
+        self._written_at = time.monotonic()
+        return True
 
     def _run(self) -> None:
         low, high = BACKOFF_SECONDS
@@ -200,6 +265,7 @@ class Link:
                 raise ConnectionAbortedError("closed while it was dialled")
             self._number = next(_connections)
             self._socket = dialled
+            self._waiting, self._waiting_bytes = [], 0
             # Whatever changes from here on is said after the hello.
             dialled.send(encode(self._hello()))
             self._down_since = None
@@ -247,6 +313,13 @@ class Link:
         if open_socket is not None:
             with contextlib.suppress(OSError):  # closed already
                 open_socket.shutdown(socket.SHUT_RDWR)
+
+
+def _may_wait(ngram: WorkerNGram) -> bool:
+    """Tell whether an n-gram may go with others; a part may nest as deep as a frame may itself."""
+    if isinstance(ngram, WorkerChunk):
+        return ngram.part is None
+    return isinstance(ngram, WorkerProgress | WorkerOutcome)
 
 
 def _say_goodbye(open_socket: websocket.WebSocket, reason: str) -> None:

@@ -88,15 +88,16 @@ class Memory:
         #: How long a model stays at least, and how long one waits before others must give way.
         self.residency, self.patience = RESIDENCY_SECONDS, PATIENCE_SECONDS
         self._changed = threading.Condition()
-        self._seats: dict[Seat, Callable[[], None]] = {}
+        #: Those of models that are served, or that somebody uses or waits for all the same.
+        self._seats: dict[Seat, None] = {}
         self._line: list[Seat] = []
 
     def seat(self, spec: ModelSpec, unload: Callable[[], None]) -> Seat:
         """Return the place of a model that is not in memory yet; `unload` will take it out."""
         need = Room(spec.memory_mb, spec.vram_mb if self._counts_vram else 0)
-        seat = Seat(spec.name, need)
+        seat = Seat(spec.name, need, unload)
         with self._changed:
-            self._seats[seat] = unload
+            self._seats[seat] = None
         return seat
 
     def refusal(self, spec: ModelSpec) -> str:
@@ -122,6 +123,7 @@ class Memory:
             if self._welcome(seat):
                 return
             self._line.append(seat)
+            self._seats[seat] = None  # also one that was forgotten meanwhile: it counts
             began, told = self._clock(), False
             try:
                 waiter.on_cancel(self.look_again)
@@ -141,6 +143,7 @@ class Memory:
                         tell(f"waiting for room in memory for {seat.name}")
             finally:
                 self._line.remove(seat)
+                self._drop(seat)
                 for other in self._seats:
                     other.draining = False  # whoever is the first now thinks anew
                 self._changed.notify_all()
@@ -151,7 +154,7 @@ class Memory:
             seat.users -= 1
             seat.used_at = self._clock()
             self._changed.notify_all()
-            if seat.leaving:
+            if seat.leaving or seat.forgotten:
                 self._see_out(seat)
 
     def expel(self, seat: Seat) -> None:
@@ -161,12 +164,16 @@ class Memory:
             self._see_out(seat)
 
     def forget(self, seat: Seat) -> None:
-        """A model is not served any more: it leaves for good."""
+        """A model is not served any more: it leaves for good, after those who have asked for it."""
         with self._changed:
-            seat.forgotten = seat.leaving = True
+            seat.forgotten = True
             self._see_out(seat)
-            if seat.stay is Stay.OUT:
-                self._seats.pop(seat, None)
+            self._drop(seat)
+
+    def _drop(self, seat: Seat) -> None:
+        """Count no more with a model that is out, and that nobody will ask for again."""
+        if seat.forgotten and seat.stay is Stay.OUT and seat not in self._line:
+            self._seats.pop(seat, None)
 
     def _welcome(self, seat: Seat) -> bool:
         """Let one more user in where the model is there, and takes somebody new."""
@@ -213,11 +220,10 @@ class Memory:
         seat.stay = Stay.GOING
         try:
             with self._unlocked():
-                self._seats[seat]()
+                seat.unload()
         finally:
             seat.stay, seat.leaving = Stay.OUT, False
-            if seat.forgotten:
-                self._seats.pop(seat, None)
+            self._drop(seat)
             self._changed.notify_all()
 
     @contextmanager

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dask_workers.memory import Forever, Memory, NoWait, Waiter
 from mtor_kernel.protocol.backend import Backend, ModelSpec, Step
 from mtor_kernel.protocol.errors import NoModel, RealmError
-from mtor_kernel.protocol.ngram import Served
+from mtor_kernel.protocol.link import Served
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ class Model:
         self.loaded = False
         #: Why it is not well; empty when it is.
         self.trouble = ""
+        #: What its weights are known by; empty until that is known, and where nobody can tell.
+        self.weights = ""
         self._changed = changed
         self._loading = threading.Lock()
         self._memory = memory or Memory()
@@ -88,8 +90,33 @@ class Model:
                 raise
             else:
                 self.loaded, self.trouble = True, ""
+                self._identify()
             finally:
                 self._changed()
+
+    def _identify(self) -> None:
+        """Find out what its weights are known by: now where that is kept, else while it works."""
+        from dask_workers.weights.fingerprint import fingerprint
+
+        files = getattr(self.backend, "files", None)
+        try:
+            self.weights = fingerprint(files(), read=False) if files else ""
+        except Exception:
+            log.exception("%s cannot say which files it has", self.spec.name)
+            return
+        if not self.weights and (files or hasattr(self.backend, "weights")):
+            threading.Thread(target=self._look, name="mtor-weights", daemon=True).start()
+
+    def _look(self) -> None:
+        from dask_workers.weights.fingerprint import fingerprint
+
+        try:
+            files = getattr(self.backend, "files", None)
+            self.weights = fingerprint(files()) if files else str(self.backend.weights())[:200]  # type: ignore[attr-defined]  # looked for before
+        except Exception as error:  # noqa: BLE001 - a backend of anybody's; nothing hangs on it
+            log.info("the weights of %s are not known: %r", self.spec.name, error)
+        if self.weights:
+            self._changed()
 
     def fetch(self) -> None:
         """Have its backend bring what the model lacks, where it can; `trouble` says how far it is.
@@ -168,7 +195,7 @@ class Models:
         What this machine cannot serve is among them, without slots and with the reason.
         """
         able = [
-            Served(m.spec.name, 0 if draining else m.spec.slots, m.loaded, m.trouble)
+            Served(m.spec.name, 0 if draining else m.spec.slots, m.loaded, m.trouble, m.weights)
             for m in self.all()
         ]
         lacking = [Served(name, 0, trouble=why[:500]) for name, why in self._lacking.items()]

@@ -29,6 +29,8 @@ STOCK = "mtor_stock"
 #: What a model's slots are called among Dask's resources.
 RESOURCE = "mtor:"
 
+_SPECS = msgspec.json.Decoder(tuple[ModelSpec, ...])
+
 
 @dataclass
 class MtorWorker(WorkerPlugin):
@@ -64,6 +66,7 @@ class MtorWorker(WorkerPlugin):
         from dask_workers.memory import detect
 
         sys.setswitchinterval(SWITCH_SECONDS)
+        _leave_stacks_alone(worker)
         self._worker = worker
         budget = BOUNDLESS
         if not hasattr(worker, STOCK):  # else nothing is awaited: the old plugin has let go
@@ -71,7 +74,7 @@ class MtorWorker(WorkerPlugin):
         runtime = self._runtime = _adopt(worker, budget, self.gateway)
         runtime.owner = self
         before = runtime.slots()
-        specs = msgspec.json.decode(self.models, type=tuple[ModelSpec, ...])
+        specs = _SPECS.decode(self.models)
         found = await asyncio.to_thread(discover, specs, self.data_dir)
         await asyncio.to_thread(runtime.serve, found)
         # The realm gives work to who is linked: by then Dask must know the resources.
@@ -98,11 +101,22 @@ class MtorWorker(WorkerPlugin):
             attempt = parse_key(key)
             if attempt is not None:
                 self._runtime.attempts.cancel(*attempt)
+            stop = self._runtime.slices.get(str(key))
+            if stop is not None:
+                stop()
 
 
 def plugin_name(gateway: str) -> str:
     """Return what the plugin of a gateway is called among Dask's."""
     return f"mtor-{gateway}" if gateway else "mtor"
+
+
+def _leave_stacks_alone(worker: Worker) -> None:
+    """End Dask's profiler: it reads frames of threads that run, which may crash CPython 3.11."""
+    for name in ("profile", "profile-cycle"):
+        callback = worker.periodic_callbacks.pop(name, None)
+        if callback is not None:
+            callback.stop()
 
 
 def _adopt(worker: Worker, budget: Room, gateway: str) -> Runtime:
@@ -119,7 +133,6 @@ def _adopt(worker: Worker, budget: Room, gateway: str) -> Runtime:
             threads=worker.state.nthreads,
             version=_version(),
             stock=getattr(worker, STOCK),
-            offer=lambda slots: worker.loop.add_callback(worker.set_resources, **_resources(slots)),
         )
         setattr(worker, runtime_name(gateway), runtime)
     return runtime

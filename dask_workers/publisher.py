@@ -8,17 +8,19 @@ from typing import Protocol
 
 from dask_workers.alarm import Alarm
 from mtor_kernel.protocol.backend import Delta, Step
-from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
-from mtor_kernel.protocol.ngram import (
-    MAX_PREVIEW_BYTES,
+from mtor_kernel.protocol.codec import MAX_DEPTH, MAX_FRAME_BYTES, encode, nests_deeper
+from mtor_kernel.protocol.errors import BackendFailed
+from mtor_kernel.protocol.link import (
     AttemptRef,
     WorkerChunk,
     WorkerNGram,
     WorkerOutcome,
     WorkerProgress,
 )
-from mtor_kernel.protocol.query import Part, Text
+from mtor_kernel.protocol.ngram import MAX_PREVIEW_BYTES
+from mtor_kernel.protocol.query import Data, Part, Rows, Text
 from mtor_kernel.protocol.task import Outcome
+from mtor_kernel.protocol.units import parts_of
 
 #: The first chunk goes at once, and so does any that comes this long after the one before it.
 COALESCE_SECONDS = 0.015
@@ -28,8 +30,12 @@ COALESCE_CHARACTERS = 1024
 PROGRESS_SECONDS = 0.05
 #: The longest text of one chunk: six bytes a character in the worst case stay within a frame.
 CHUNK_CHARACTERS = 8192
+#: The most of an answer that goes along with its outcome, in characters.
+LAST_CHARACTERS = 1024
 #: More than what a chunk has around its part.
 _ENVELOPE_BYTES = 512
+#: The levels of an answer's data: the rest is for what every n-gram has around them.
+_DATA_DEPTH = MAX_DEPTH - 8
 
 
 class Wire(Protocol):
@@ -50,9 +56,15 @@ class Publisher:
     is down nothing is sent and nobody waits. On a new connection the answer is sent again from its
     beginning: whatever was lost in the old one, the realm misses nothing, and trims repeats by
     their ``seq``. The producer waits for a slow gateway in :meth:`publish`.
+
+    Parameters
+    ----------
+    alarm
+        Sends what waits for more, at its time; ``None``: whoever made it calls :meth:`flush`, and
+        the first words wait as well.
     """
 
-    def __init__(self, ref: AttemptRef, wire: Wire, alarm: Alarm) -> None:
+    def __init__(self, ref: AttemptRef, wire: Wire, alarm: Alarm | None) -> None:
         #: Output tokens published so far.
         self.tokens = 0
         self._ref = ref
@@ -74,10 +86,14 @@ class Publisher:
         self._told_at = float("-inf")
         self._step_alarmed = False
 
+    def begin(self) -> None:
+        """Wait from now on for more to send, where nobody is in a hurry for the first words."""
+        if self._alarm is None:
+            self._sent_at = time.monotonic()
+
     def publish(self, delta: Delta) -> None:
         """Take the next piece of the answer; send now, or within a few milliseconds."""
-        # What could not travel, such as half a surrogate pair, fails here and not in the link.
-        size = len(encode((delta.text, delta.part)))
+        size = size_of(delta)
         with self._lock:
             self._append_text(delta.text)
             if isinstance(delta.part, Text):
@@ -90,7 +106,7 @@ class Publisher:
             at_once = delta.part is not None or self._waiting >= COALESCE_CHARACTERS
             if at_once or time.monotonic() >= due:
                 self._send()
-            elif not self._alarmed:
+            elif not self._alarmed and self._alarm is not None:
                 self._alarmed = True
                 self._alarm.at(due, self.flush)
 
@@ -109,7 +125,7 @@ class Publisher:
             due = self._told_at + PROGRESS_SECONDS
             if time.monotonic() >= due:
                 self._tell()
-            elif not self._step_alarmed:
+            elif not self._step_alarmed and self._alarm is not None:
                 self._step_alarmed = True
                 self._alarm.at(due, self._tell_late)
 
@@ -137,25 +153,33 @@ class Publisher:
         Where the link has not taken all of the answer nothing is told: Dask brings the outcome.
         """
         with self._lock:
-            self._send()
+            self._tell()
+            words = self._last_words()
+            if words is None:
+                words = ""
+                self._send()
             if self._connection and not self._withheld and self._sent == len(self._pieces):
-                self._wire.send(_told(self._ref, self._position, outcome), self._connection)
+                told = _told(self._ref, self._position, words, outcome)
+                self._wire.send(told, self._connection)
+
+    def _last_words(self) -> str | None:
+        """Take what is not sent yet, if it is a few words that can go along with the outcome."""
+        rest = self._pieces[self._sent :]
+        connection = self._wire.connection
+        sendable = connection == self._connection or not self._sent
+        if not rest or not sendable or not connection or self._withheld:
+            return None
+        words = [piece for _, piece in rest if isinstance(piece, str)]
+        if len(words) < len(rest) or sum(map(len, words)) > LAST_CHARACTERS:
+            return None
+        self._connection, self._sent = connection, len(self._pieces)
+        return "".join(words)
 
     def parts(self) -> tuple[Part, ...]:
         """Return the whole answer, neighbouring texts joined."""
         with self._lock:
             pieces = [piece for _, piece in self._pieces]
-        parts: list[Part] = []
-        words: list[str] = []
-        for piece in pieces:
-            if isinstance(piece, str):
-                words.append(piece)
-                continue
-            parts += [Text("".join(words))] if words else []
-            parts.append(piece)
-            words = []
-        parts += [Text("".join(words))] if words else []
-        return tuple(parts)
+        return parts_of(Text(piece) if isinstance(piece, str) else piece for piece in pieces)
 
     def _append_text(self, text: str) -> None:
         for start in range(0, len(text), CHUNK_CHARACTERS):
@@ -198,7 +222,19 @@ class Publisher:
         return index, WorkerChunk(ref.query, ref.attempt, ref.epoch, seq, "".join(words))
 
 
-def _told(ref: AttemptRef, position: int, outcome: Outcome) -> WorkerOutcome:
+def size_of(delta: Delta) -> int:
+    """Return how many bytes a piece of an answer takes; raise where nobody could read it."""
+    # What could not travel, such as half a surrogate pair, fails here and not in the link.
+    written = encode((delta.text, delta.part))
+    if isinstance(delta.part, Data | Rows) and nests_deeper(written, _DATA_DEPTH):
+        raise BackendFailed(
+            f"The answer nests deeper than {_DATA_DEPTH} levels, and nobody would read it: ask "
+            "for another, or tell the sysop."
+        )
+    return len(written)
+
+
+def _told(ref: AttemptRef, position: int, words: str, outcome: Outcome) -> WorkerOutcome:
     return WorkerOutcome(
         ref.query,
         ref.attempt,
@@ -209,4 +245,7 @@ def _told(ref: AttemptRef, position: int, outcome: Outcome) -> WorkerOutcome:
         outcome.cancelled,
         outcome.error,
         outcome.retryable,
+        outcome.begun,
+        outcome.weights,
+        words,
     )

@@ -20,7 +20,7 @@ from mtor_kernel.protocol.backend import Context, ModelSpec
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.query import Options, Query
 
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 #: What clients raise, in parts of their names, for a connection that ends too early.
 _BROKEN = ("ReadError", "WriteError", "ProtocolError", "IncompleteRead", "Disconnected", "Reset")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 #: How long a model stays at least: loading it must not be for nothing.
@@ -47,16 +47,20 @@ class Stay(enum.Enum):
 class Seat:
     """The place of one model in memory, taken or not."""
 
-    def __init__(self, name: str, need: Room) -> None:
+    def __init__(self, name: str, need: Room, unload: Callable[[], None] = lambda: None) -> None:
         self.name = name
         self.need = need
+        #: Takes it out of memory.
+        self.unload = unload
         self.stay = Stay.OUT
         #: Attempts that use it, or wait until it is loaded.
         self.users = 0
         #: When it came, and when it was last used, in monotonic seconds.
         self.since = self.used_at = 0.0
-        #: It is to leave when its last user has: somebody ordered it, or it is not served any more.
-        self.leaving = self.forgotten = False
+        #: It is to leave when its last user has, and takes nobody new until then: that was ordered.
+        self.leaving = False
+        #: It is not served any more, and leaves when nobody uses it.
+        self.forgotten = False
         #: It takes nobody new, so that somebody who has waited long gets room.
         self.draining = False
 

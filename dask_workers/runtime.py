@@ -20,7 +20,7 @@ from dask_workers.memory import Memory
 from dask_workers.models import Model, Models
 from dask_workers.publisher import Publisher
 from dask_workers.room import BOUNDLESS, Room
-from mtor_kernel.protocol.ngram import (
+from mtor_kernel.protocol.link import (
     AttemptRef,
     Beat,
     Drain,
@@ -32,6 +32,7 @@ from mtor_kernel.protocol.ngram import (
     WorkerHello,
     WorkerNGram,
 )
+from mtor_kernel.protocol.task import ROWS_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Runtime:
     stock
         What it shares with the worker's runtimes for other gateways, where there are any.
     name, address, threads, version
-        As :class:`~mtor_kernel.protocol.ngram.WorkerHello` tells them.
+        As :class:`~mtor_kernel.protocol.link.WorkerHello` tells them.
     offer
         Called with the slots of each model whenever they change: advertises them.
     budget
@@ -78,10 +79,10 @@ class Runtime:
         address: str = "",
         threads: int = 1,
         version: str = "",
-        offer: Callable[[dict[str, int]], None] = lambda slots: None,
         budget: Room = BOUNDLESS,
         beat_seconds: float = BEAT_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
+        rows_seconds: float = ROWS_SECONDS,
         stock: Stock | None = None,
     ) -> None:
         self.name, self.address, self.threads, self.version = name, address, threads, version
@@ -90,9 +91,12 @@ class Runtime:
         self._stock = Stock(budget) if stock is None else stock
         self._stock.runtimes.append(self)
         self.models = self._stock.models
+        #: How long the rows of one query may take together; the first is seen through.
+        self.rows_seconds = rows_seconds
+        #: What stops each slice that runs here, by its Dask key.
+        self.slices: dict[str, Callable[[], None]] = {}
         #: Whoever looks after it now: the plugin.
         self.owner: object | None = None
-        self._offer = offer
         self._beat_seconds, self._lease_seconds = beat_seconds, lease_seconds
         self._alarm = Alarm()
         # What takes a while and nobody waits for, in the order in which it was asked for.
@@ -124,9 +128,16 @@ class Runtime:
         """Whether the worker serves no other gateway."""
         return self._stock.runtimes == [self]
 
-    def publisher(self, ref: AttemptRef) -> Publisher:
-        """Return where an attempt's answer goes."""
-        return Publisher(ref, self, self._alarm)
+    def publisher(self, ref: AttemptRef, *, patient: bool = False) -> Publisher:
+        """Return where an attempt's answer goes.
+
+        A patient one waits with what it has until it is flushed, it is much, or it ends.
+        """
+        return Publisher(ref, self, None if patient else self._alarm)
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Have `action` called at `when` on the monotonic clock, in a thread that others share."""
+        self._alarm.at(when, action)
 
     def serve(self, found: Iterable[Found]) -> None:
         """Serve what of the catalogue this machine can, and nothing else."""
@@ -138,10 +149,11 @@ class Runtime:
                 self._order(_load, model)
 
     def slots(self) -> dict[str, int]:
-        """Return how many attempts of each model may run here now."""
-        return {
-            model.spec.name: 0 if self.draining else model.spec.slots for model in self.models.all()
-        }
+        """Return how many attempts of each model Dask may run here.
+
+        Also while it drains: what is on its way would wait in the scheduler for ever.
+        """
+        return {model.spec.name: model.spec.slots for model in self.models.all()}
 
     def connect(self, url: str, token: str, *, ca: str | None = None) -> None:
         """Link this worker to a gateway, from now on until :meth:`disconnect`."""
@@ -198,7 +210,6 @@ class Runtime:
                 self._order(Model.unload, self.models.get(name))
             case Drain(on=on):
                 self._stock.draining = on
-                self._offer(self.slots())
                 for runtime in tuple(self._stock.runtimes):
                     self._order(runtime.tell_health)
 

@@ -3,6 +3,8 @@ const esModules = ['@jupyterlab/', '@lumino/', '@jupyter/', 'lib0', 'y-protocols
 
 module.exports = {
   testEnvironment: 'jsdom',
+  // The usual five seconds say something of the machine, and nothing of the code.
+  testTimeout: 120_000,
   testMatch: ['<rootDir>/src/**/*.test.(ts|tsx)'],
   moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/jest.empty.js' },
   transform: {

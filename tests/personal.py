@@ -8,7 +8,7 @@ from mtor_kernel.locate import RuntimeFile
 from mtor_kernel.protocol.errors import RealmUnreachable
 
 #: How long a realm and its children may take to end, in seconds.
-END_SECONDS = 20
+END_SECONDS = 60
 
 
 def end_realms(file: RuntimeFile) -> None:

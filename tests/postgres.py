@@ -11,7 +11,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+
+from mtor_kernel.realm.certs import Certs
+from tests.ports import free_port
 
 #: Who it runs as where the tests are root's.
 ACCOUNTS = ("postgres", "nobody")
@@ -51,8 +53,9 @@ class Server:
         self._data = folder / "data"
         self._user = _other_user()
         self._process: subprocess.Popen[bytes] | None = None
+        self._tls: dict[str, str] = {}
         self.password = secrets.token_hex(8)
-        self.port = _free_port()
+        self.port = free_port()
         #: For libpq: `PGPASSFILE`.
         self.passfile = folder / "pgpass"
 
@@ -75,9 +78,21 @@ class Server:
         self.passfile.write_text(f"*:*:*:mtor:{self.password}\n")
         self.passfile.chmod(0o600)
 
+    def show(self, certs: Certs) -> None:
+        """Have it show this certificate from its next start on."""
+        for name, pem in (("ssl_cert_file", certs.certificate), ("ssl_key_file", certs.key)):
+            mine = self._folder / pem.name
+            shutil.copyfile(pem, mine)
+            mine.chmod(0o600)  # it takes no key that others can read
+            if self._user is not None:
+                os.chown(mine, pwd.getpwnam(self._user).pw_uid, -1)
+            self._tls[name] = str(mine)
+        self._tls["ssl"] = "on"
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        told = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = SETTINGS | self._tls
+        told = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, "-p", str(self.port), *told],
@@ -114,7 +129,7 @@ class Server:
         """Return a connection of its superuser."""
         return psycopg.connect(
             host="127.0.0.1", port=self.port, user="mtor", password=self.password,
-            dbname=database, autocommit=True, connect_timeout=5,
+            dbname=database, autocommit=True, connect_timeout=30,
         )  # fmt: skip
 
     def database(self) -> str:
@@ -178,9 +193,3 @@ def _other_user() -> str | None:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
     return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -77,7 +77,7 @@ class SmallRealm:
 
     async def ready(self) -> None:
         """Wait until every worker is linked."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.realm.workers.infos()) < len(self.workers):
                 await asyncio.sleep(0.01)
 

@@ -12,6 +12,8 @@ from mtor_kernel import demo
 from tests.kernel.driving import offer_kernels
 from tests.kernel.elsewhere import RealmElsewhere
 
+pytestmark = pytest.mark.slow
+
 
 class Terminal(io.StringIO):
     """Something that says it is a terminal."""
@@ -68,7 +70,6 @@ def test_a_picture_that_sharpens_is_one_line(kind: type[io.StringIO]) -> None:
     assert lines == ["[a picture: a heart]", "painter · 1 picture"]
 
 
-@pytest.mark.slow
 def test_each_cell_is_followed_by_its_outputs(tmp_path: Path) -> None:
     out = io.StringIO()
     notebook = notebook_of("# Ask.", "%%mtor -m slow\nbees make honey", "print('done')")
@@ -120,7 +121,6 @@ def test_a_terminal_shows_the_wait_and_takes_it_back() -> None:
     assert shown.endswith("\r\x1b[KBees")
 
 
-@pytest.mark.slow
 def test_a_cell_that_fails_fails_the_demo(tmp_path: Path) -> None:
     out = io.StringIO()
     assert demo.run(notebook_of("%mtor ask -m nosuch Hi", "print('never')"), tmp_path, out) == 1
@@ -133,7 +133,6 @@ def test_a_notebook_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str
     assert "nowhere.ipynb" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_the_first_notebook_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main() == 0
     assert "And this is what it all cost" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import msgspec
 import psutil
 import pytest
 
 from mtor_kernel.client import Realm, connect
 from mtor_kernel.locate import Address, RuntimeFile, find, find_or_start, is_well
 from mtor_kernel.protocol.errors import RealmUnreachable
+from tests.faults.processes import realm_process
 from tests.personal import end_realms, started_realms
 
 ROOT = Path(__file__).parents[1]
@@ -172,18 +175,27 @@ def test_only_a_living_process_of_ones_own_that_answers_is_well(
     assert is_well(place.write(answering, "t"))
     assert not is_well(place.write("http://127.0.0.1:1/", "t"))
     assert not is_well(place.write(answering, "t", pid=a_dead_pid()))
-    # Its number was given to a process that is younger than the file.
+    # Its number was given to another process.
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as younger:
         told = place.write(answering, "t", pid=younger.pid)
-        place.path.write_bytes(
-            place.path.read_bytes().replace(
-                str(told.started_at).encode(), str(told.started_at - 3600).encode()
-            )
-        )
-        old = place.read()
-        assert old is not None
-        assert not is_well(old)
+        assert is_well(told)
+        assert not is_well(msgspec.structs.replace(told, born=told.born - 60))
         younger.communicate(b"\n")
+
+
+@pytest.mark.parametrize("by", [3600, -3600])
+def test_a_realm_is_found_though_the_clock_was_set(
+    place: RuntimeFile, answering: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: int
+) -> None:
+    told = place.write(answering, "t")
+    # What the system says after that: the machine, and with it every process, started then.
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    (proc / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    said = Path("/proc/stat").read_text()
+    (proc / "stat").write_text(re.sub(r"btime (\d+)", lambda m: f"btime {int(m[1]) + by}", said))
+    monkeypatch.setattr(psutil, "PROCFS_PATH", os.fspath(proc))
+    assert is_well(told)
 
 
 def test_a_realm_of_another_version_is_named_with_what_to_do(
@@ -212,7 +224,7 @@ def test_two_who_start_at_once_get_one_realm(place: RuntimeFile) -> None:
         )
         for _ in range(3)
     ]
-    said = {starter.communicate(timeout=60)[0] for starter in starters}
+    said = {starter.communicate(timeout=100)[0] for starter in starters}
     assert len(said) == 1
     url, token = said.pop().split()
     assert find() == Address(url, token)
@@ -235,13 +247,13 @@ def test_a_killed_realm_is_replaced_when_it_is_needed(place: RuntimeFile) -> Non
         killed = psutil.Process(first.pid)
         orphans = killed.children(recursive=True)
         killed.send_signal(signal.SIGKILL)
-        killed.wait(10)
+        killed.wait(60)
         # The same object goes on, with the successor.
         assert realm.me().unlimited
         second = place.read()
         assert second is not None
         assert (second.pid, second.token) != (first.pid, first.token)
-    for orphan in psutil.wait_procs(orphans, timeout=30)[1]:
+    for orphan in psutil.wait_procs(orphans, timeout=60)[1]:
         orphan.kill()
         pytest.fail(f"the killed realm has left {orphan}")
 
@@ -255,7 +267,7 @@ def test_a_realm_that_is_starting_is_waited_for(place: RuntimeFile) -> None:
     assert runtime is not None
     # One that finds another holding the lock ends by itself.
     spare = [realm for realm in started_realms() if realm.pid != runtime.pid]
-    assert psutil.wait_procs(spare, timeout=10)[1] == []
+    assert psutil.wait_procs(spare, timeout=60)[1] == []
     assert find() == address
 
 
@@ -268,3 +280,28 @@ def test_a_start_that_fails_shows_why(place: RuntimeFile, tmp_path: Path) -> Non
     assert "mtor doctor" in str(caught.value)
     log = tmp_path / "data" / "realm.log"
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+LENGTHY = """
+[[models]]
+name = "lengthy"
+modality = "chat"
+backend = "echo"
+rates = { free = true }
+settings = { chunks = 20, rate = 1.6 }
+"""
+
+
+@pytest.mark.slow
+def test_a_realm_that_nobody_uses_ends_by_itself_and_one_that_answers_does_not(
+    tmp_path: Path,
+) -> None:
+    with realm_process(tmp_path, catalogue=LENGTHY, idle_seconds=10.0) as realm:
+        family = [realm.child("scheduler"), realm.child("worker")]
+        with Realm(realm.runtime.url, realm.runtime.token) as asking:
+            # Nobody says anything for longer than that while the answer comes.
+            assert asking.ask("word " * 20, "lengthy").text.count("word") == 20
+            # Still open, and used by nobody.
+            assert realm.wait() == 0
+        assert psutil.wait_procs(family, timeout=60)[1] == []
+        assert not RuntimeFile(tmp_path / "runtime").path.exists()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from dask_workers.dialogue import Signs, check_parts, finish_reason
+from dask_workers.dialogue import Signs, check_parts, finish_reason, served_by
 from dask_workers.failures import broken
 from dask_workers.remote import HOOKS, ServiceSettings, calling, count_tokens, options
 from mtor_kernel.protocol.account import Usage
@@ -107,13 +107,14 @@ class AnthropicBackend:
         return body
 
     def _said(self, events: Any) -> Said:
-        heard, written, reason = 0, 0, ""
+        heard, written, reason, served = 0, 0, "", ""
         words = False
         signs = Signs()
         for event in events:
             match event.type:
                 case "message_start":
                     heard, written = _input(event.message.usage), event.message.usage.output_tokens
+                    served = served_by(event.message)
                 case "content_block_delta" if event.delta.type == "text_delta":
                     words = True
                     yield Delta(event.delta.text, tokens=count_tokens(event.delta.text))
@@ -125,7 +126,7 @@ class AnthropicBackend:
                     if reason == "refusal" and not words:
                         raise BadInput(f"{self._spec.name} declines to answer this: ask otherwise.")
                     ended = "length" if reason.startswith("model_context") else reason
-                    yield Done(Usage(heard, written), finish_reason(ended))
+                    yield Done(Usage(heard, written), finish_reason(ended), served)
                     return
                 case _ if signs.due():
                     yield Step(0.0, "thinking")

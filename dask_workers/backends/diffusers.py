@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from dask_workers.drawing.pipelines import Settings, lacking, open_pipeline
+from dask_workers.drawing.pipelines import Settings, files_of, lacking, open_pipeline
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BadInput, Unavailable
@@ -56,6 +57,10 @@ class DiffusersBackend:
         studio, self._studio = self._studio, None
         if studio is not None:
             studio.close()
+
+    def files(self) -> list[Path]:
+        """Return what the pipeline is made of."""
+        return files_of(self._settings)
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         from dask_workers.drawing.orders import order_of

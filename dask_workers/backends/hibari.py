@@ -7,6 +7,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -63,6 +64,10 @@ class HibariBackend:
 
     def unload(self) -> None:
         self._voices = {}
+
+    def weights(self) -> str:
+        """Return the package that has the voices, and its version."""
+        return f"hibari-tts {version('hibari-tts')}"
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         voice = self._voice(query.options)

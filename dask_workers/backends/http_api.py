@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from msgspec import Meta
 
-from dask_workers.failures import broken, garbled, silent, unreachable
+from dask_workers.failures import broken, garbled, hide, silent, unreachable
 from dask_workers.remote import Call, Seconds, ServiceSettings, calling, options
 from dask_workers.template import Parameter, Template, is_path, pick, say, show
 from mtor_kernel.protocol.account import Usage
@@ -28,6 +28,9 @@ Said = Iterator[Delta | Step | Done]
 _READ_BYTES = 65_536
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NOT_FOUND = 404
+_SEE_OTHER = 303
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t -~\xa0-\xff]*")
 #: A header's value that is shorter is not taken out of answers: it would be found by chance.
 _SECRET_CHARACTERS = 6
 
@@ -86,6 +89,20 @@ class HttpApiBackend:
         for variable in settings.headers_env.values():
             if not os.environ.get(variable, "").strip():
                 return f"The variable {variable} is not set in the worker's environment."
+        return self._headers_fault()
+
+    def _headers_fault(self) -> str:
+        """Return what no request can carry, as a sentence without a value."""
+        settings = self._settings
+        for name in (*settings.headers, *settings.headers_env):
+            if not _HEADER_NAME.fullmatch(name):
+                return f"{name!r} is no name for a header."
+        for name, value in settings.headers.items():
+            if not _HEADER_VALUE.fullmatch(value):
+                return f"The header {name} holds a character that no header may."
+        for variable, value in zip(settings.headers_env.values(), settings.secrets(), strict=True):
+            if not _HEADER_VALUE.fullmatch(value):
+                return f"The variable {variable} holds a character that no header may."
         return ""
 
     def load(self) -> None:
@@ -99,9 +116,6 @@ class HttpApiBackend:
         target = self._template.fill(values)
         with calling(self._spec, context, self._settings) as call:
             content, is_json = self._ask(call, target, self._body(values))
-        for secret in self._settings.secrets():
-            if len(secret) >= _SECRET_CHARACTERS:
-                content = content.replace(secret.encode(), "…".encode())
         yield from self._said(content, is_json)
         yield Done(Usage())
 
@@ -140,10 +154,11 @@ class HttpApiBackend:
             alarm.cancel()
 
     def _follow(self, call: Call, target: str, body: bytes | None) -> tuple[bytes, bool]:
+        method = self._settings.method
         for _ in range(self._settings.redirects + 1):
             connection = self._connect(call)
             try:
-                connection.request(self._settings.method, target, body, self._headers(body))
+                connection.request(method, target, body, self._headers(body))
                 response = connection.getresponse()
                 content = self._read(response)
             finally:
@@ -152,6 +167,8 @@ class HttpApiBackend:
             if following is None:
                 break
             target = following
+            if response.status == _SEE_OTHER:
+                method, body = "GET", None
         self._check(call, response, content)
         return content, "json" in (response.getheader("Content-Type") or "")
 
@@ -207,9 +224,13 @@ class HttpApiBackend:
             return None
         template = self._template
         scheme = "https" if template.secure else "http"
-        base = f"{scheme}://{template.host}:{template.port}{target}"
-        parts = urlsplit(urljoin(base, there))
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host = f"[{template.host}]" if ":" in template.host else template.host
+        base = f"{scheme}://{host}:{template.port}{target}"
+        try:
+            parts = urlsplit(urljoin(base, there))
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:  # that is no address
+            return None
         if (parts.scheme, parts.hostname, port) != (scheme, template.host, template.port):
             return None
         return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
@@ -223,11 +244,13 @@ class HttpApiBackend:
     def _said(self, content: bytes, is_json: bool) -> Said:
         settings, name = self._settings, self._spec.name
         if not (is_json or settings.answer or settings.say):
-            yield Delta(content.decode("utf-8", "replace"), tokens=0)
+            yield Delta(self._hidden(content.decode("utf-8", "replace")), tokens=0)
             return
         try:
-            whole = msgspec.json.decode(content)
-        except ValueError:
+            # Written anew first: a key that has a slash in it is often told as one with ``\\/``.
+            written = msgspec.json.encode(msgspec.json.decode(content)).decode()
+            whole = msgspec.json.decode(self._hidden(written))
+        except (ValueError, RecursionError):
             raise garbled(name, "no JSON") from None
         try:
             value = pick(whole, settings.answer)
@@ -236,6 +259,12 @@ class HttpApiBackend:
             raise BadInput(f"{name} has no answer for these parameters: try others.") from None
         yield Delta(words or "–", tokens=0)
         yield Delta(part=Data(value), tokens=0)
+
+    def _hidden(self, said: str) -> str:
+        """Return what the API says without the realm's keys, if it tells them."""
+        return hide(
+            said, *(one for one in self._settings.secrets() if len(one) >= _SECRET_CHARACTERS)
+        )
 
 
 def _ring(late: threading.Event, call: Call) -> None:

@@ -106,6 +106,10 @@ class LlamaCppBackend:
     def unload(self) -> None:
         self._server = None  # the library's destructor stops it
 
+    def files(self) -> list[Path]:
+        """Return the model and its projector."""
+        return [file for file in (self._file(), self._projector_used()) if file]
+
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         body = _body(query, self._spec, self._settings, context)
         done = Done(Usage(), "stop")
@@ -138,6 +142,9 @@ class LlamaCppBackend:
     def _projector(self) -> Path | None:
         settings = self._settings
         return _there(settings.mmproj) if settings.mmproj else self._pulled("mmproj")
+
+    def _projector_used(self) -> Path | None:
+        return self._projector() if self._spec.modality is Modality.VISION else None
 
     def _pulled(self, start: str) -> Path | None:
         """Return the first file of the pulled weights whose name starts so."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The model was trained to read so much of a text, its two marks included.
 MAX_TOKENS = 256
+#: What is looked at of a text to find so many: to cut megabytes into tokens takes minutes.
+_MAX_CHARACTERS = 50_000
 #: Figures after the point that travel: a float32 of this size has no more.
 _DIGITS = 7
 _NEEDED = (("model.onnx",), ("tokenizer.json",))
@@ -77,15 +79,16 @@ class MiniLM:
         """
         import numpy as np
 
-        row = self._tokenizer.encode(text)
+        row = self._tokenizer.encode(text[:_MAX_CHARACTERS])
         mean = self._states(row.ids).mean(axis=0)
         values = (mean / np.linalg.norm(mean)).tolist()
         read = len(row.ids) - sum(row.special_tokens_mask)
-        return Vector([round(value, _DIGITS) for value in values], read, bool(row.overflowing))
+        cut = bool(row.overflowing) or len(text) > _MAX_CHARACTERS
+        return Vector([round(value, _DIGITS) for value in values], read, cut)
 
     def states(self, text: str) -> NDArray[np.float32]:
         """Return one vector a token, its two marks included: what a picture is drawn from."""
-        return self._states(self._tokenizer.encode(text).ids)
+        return self._states(self._tokenizer.encode(text[:_MAX_CHARACTERS]).ids)
 
     def _states(self, tokens: list[int]) -> NDArray[np.float32]:
         import numpy as np
@@ -135,6 +138,11 @@ class MiniLMBackend:
 
     def unload(self) -> None:
         self._model = None
+
+    def files(self) -> list[Path]:
+        """Return the folder of its model."""
+        place = self._place()
+        return [place] if isinstance(place, Path) else []
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         model = self._model

@@ -98,6 +98,14 @@ class OllamaBackend:
             if not last.endswith("success."):
                 raise BackendFailed(f"Ollama broke off in pulling {self._model}: load it again.")
 
+    def weights(self) -> str:
+        """Return the digest of the model as its server tells it; empty where it knows none."""
+        client = self._connect()
+        with closing(client), calling(self._spec, _Nobody(), self._settings) as call, call.asking():
+            there = {model.model: model.digest for model in client.list().models}
+        found = there.get(self._model) or there.get(f"{self._model}:latest")
+        return f"sha256:{found.removeprefix('sha256:')}" if found else ""
+
     @property
     def _model(self) -> str:
         return self._settings.model or self._spec.name

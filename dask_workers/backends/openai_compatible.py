@@ -114,7 +114,8 @@ class OpenAICompatibleBackend:
             yield Delta(part=Data({"embedding": numbers}), tokens=0)
         counted = getattr(told.usage, "prompt_tokens", None)
         guess = sum(count_tokens(text) for text in texts)
-        yield Done(Usage(input_tokens=counted or guess, estimated=not counted))
+        usage = Usage(input_tokens=counted or guess, estimated=not counted)
+        yield Done(usage, weights=dialogue.served_by(told))
 
     def _draw(self, query: Query, context: Context, call: Call) -> Said:
         chosen = options(query, self._spec)

@@ -86,6 +86,10 @@ class PiperBackend:
     def unload(self) -> None:
         self._about = None
 
+    def files(self) -> list[Path]:
+        """Return the voice and its description."""
+        return [self._path, self._description]
+
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         about = self._about
         if about is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
@@ -37,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: str = ""
 
 
+#: Between two lines of writing: in Markdown one newline alone would run them together.
+_NEW_LINE = "  \n"
+
+
 class SightBackend:
     """Looks at the pictures of the last message that has any. A word is a token."""
 
@@ -61,6 +66,10 @@ class SightBackend:
 
     def unload(self) -> None:
         self._sight = None
+
+    def files(self) -> list[Path]:
+        """Return its networks."""
+        return [networks.place(name) for name in networks.SHA256]
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         if query.options.json_schema is not None:
@@ -111,7 +120,7 @@ class SightBackend:
                 yield ""
                 continue
             found.text.append(line)
-            before = f"{between}It says:\n\n" if len(found.text) == 1 else "\n"
+            before = f"{between}It says:\n\n" if len(found.text) == 1 else _NEW_LINE
             yield before + sentences.line(line) if aloud else ""
         if aloud and not found.text:
             yield between + sentences.no_writing()

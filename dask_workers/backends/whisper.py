@@ -92,6 +92,11 @@ class WhisperBackend:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
+    def files(self) -> list[Path]:
+        """Return the folder of its model."""
+        place = self._place()
+        return [place] if isinstance(place, Path) else []
+
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         model, pool = self._model, self._pool
         if model is None or pool is None:

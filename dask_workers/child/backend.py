@@ -7,8 +7,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from dask_workers.child.frames import Ask, Ended, Kept, Ready, Said, Stop, ToWorker, Want
@@ -85,6 +86,11 @@ class IsolatedBackend:
 
     def missing(self) -> str:
         return self._inner.missing()
+
+    def files(self) -> Iterable[Path]:
+        """Return the files of its weights, where the backend can tell."""
+        files = getattr(self._inner, "files", None)
+        return files() if files else ()
 
     @property
     def pid(self) -> int:

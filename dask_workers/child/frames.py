@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -137,14 +138,15 @@ class Channel(Generic[T]):
             return None
         return self._decoder.decode(said), attached
 
+    def end(self) -> None:
+        """Have whoever waits on it read what is there already, and then its end."""
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close it under whoever waits on it."""
-        try:
-            self._end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        finally:
-            self._end.close()
+        self.end()
+        self._end.close()
 
     def _read(self, count: int) -> bytes | None:
         pieces = bytearray(count)

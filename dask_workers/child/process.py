@@ -32,7 +32,8 @@ Ended = Callable[[str], None]
 class Child:
     """One process that is one backend.
 
-    Its standard output and errors go where the worker's errors go: into the worker's log.
+    What it starts itself is in its group, and ends with it. Its standard output and errors go
+    where the worker's errors go: into the worker's log.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -52,6 +53,7 @@ class Child:
         """Have it be the backend at `place`, and hear what it says from now on."""
         name = f"mtor-child-{self.name}"
         threading.Thread(target=self._listen, args=(hear, ended), name=name, daemon=True).start()
+        threading.Thread(target=self._see_end, name=f"{name}-end", daemon=True).start()
         self.send(Begin(self._spec, place))
 
     @property
@@ -67,7 +69,7 @@ class Child:
     def kill(self, why: str) -> None:
         """End it now, whatever it does. `why` is what those who wait for it are told."""
         self._why = self._why or why
-        self._process.kill()
+        self._kill()
 
     def _listen(self, hear: Hear, ended: Ended) -> None:
         try:
@@ -76,16 +78,36 @@ class Child:
         except Exception:
             log.exception("what %s says makes no sense", self.name)
             self.kill("it said something that makes no sense")
-        self._process.kill()  # whoever closes the channel has nothing more to say
+        self._kill()  # whoever closes the channel has nothing more to say
         status = self._process.wait()
         self._channel.close()
         ended(self._why or _meaning(status))
+
+    def _see_end(self) -> None:
+        """Have whoever listens know of its end, also where another holds the socket open."""
+        self._process.wait()
+        self._kill_group()
+        self._channel.end()
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            self._kill_group()
+        self._process.kill()
+
+    def _kill_group(self) -> None:
+        # The group has its number for as long as anybody is in it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dask_workers.child", str(theirs.fileno()), str(os.getpid())]
     return subprocess.Popen(
-        command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=_STDERR
+        command,
+        pass_fds=(theirs.fileno(),),
+        stdin=subprocess.DEVNULL,
+        stdout=_STDERR,
+        process_group=0,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from PIL import Image as Picture
+
 from dask_workers.drawing.memory import is_out_of_memory
 from dask_workers.drawing.orders import Manner, Order
-from dask_workers.drawing.previews import glimpses, png_of, small_png
+from dask_workers.drawing.previews import glimpses
 from dask_workers.drawing.studio import Watch
 from mtor_kernel.protocol.errors import BadInput, UnknownOption
 
@@ -22,7 +25,7 @@ class PipelineArtist:
         self._from_picture: Any = None
         self._preview_every = preview_every
 
-    def draw(self, orders: Sequence[Order], watch: Watch) -> list[bytes]:
+    def draw(self, orders: Sequence[Order], watch: Watch) -> list[Picture.Image | None]:
         manner = orders[0].manner
         pipeline = self._from_words if manner.strength is None else self._redrawing()
         call = self._call(pipeline, orders, manner)
@@ -31,26 +34,24 @@ class PipelineArtist:
         def after(_: Any, number: int, __: Any, state: dict[str, Any]) -> dict[str, Any]:
             number += 1
             shown = self._preview_every and number % self._preview_every == 0 and number < steps
-            small = [small_png(one) for one in glimpses(pipeline, state)] if shown else []
-            watch(min(number, steps), steps, small)
+            watch(min(number, steps), steps, glimpses(pipeline, state) if shown else [])
             return {}
 
-        try:
-            result = pipeline(**call, callback_on_step_end=after)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise MemoryError from None
-            raise
+        result = _called(pipeline, {**call, "callback_on_step_end": after})
         hidden = getattr(result, "nsfw_content_detected", None) or [False] * len(orders)
         return [
-            b"" if hide else png_of(picture)
-            for picture, hide in zip(result.images, hidden, strict=True)
+            None if hide else picture for picture, hide in zip(result.images, hidden, strict=True)
         ]
 
     def rest(self) -> None:
         torch = sys.modules.get("torch")  # where it is not in use there is nothing to give back
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def leave(self) -> None:
+        self._from_words = self._from_picture = None
+        gc.collect()
+        self.rest()
 
     def _redrawing(self) -> Any:
         """Return the pipeline that begins with a picture; it shares the weights of the other."""
@@ -80,6 +81,16 @@ class PipelineArtist:
             call["strength"] = manner.strength
         size = {"width": manner.width, "height": manner.height}
         return call | {name: value for name, value in size.items() if name in takes}
+
+
+def _called(pipeline: Any, call: dict[str, Any]) -> Any:
+    try:
+        return pipeline(**call)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # Out here it has no context: the error before it holds the frames, and they what did not fit.
+    raise MemoryError
 
 
 def _dice(pipeline: Any, seed: int) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 from typing import Any, NamedTuple
 
 from PIL import Image as Picture
 from PIL import ImageOps
 
+from dask_workers.sight.picture import open_picture
 from mtor_kernel.protocol.backend import Context, ModelSpec
 from mtor_kernel.protocol.errors import BadInput, TooLarge, UnknownOption
 from mtor_kernel.protocol.query import Image, Query, Text
@@ -125,9 +125,5 @@ def _chosen(query: Query, spec: ModelSpec, name: str) -> Any:
 
 
 def _fitted(content: bytes, manner: Manner) -> Picture.Image:
-    try:
-        with Picture.open(io.BytesIO(content)) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError):
-        raise BadInput("The picture cannot be read: send a PNG or a JPEG.") from None
-    return ImageOps.fit(upright, (manner.width, manner.height), Picture.Resampling.LANCZOS)
+    picture = open_picture(content).image
+    return ImageOps.fit(picture, (manner.width, manner.height), Picture.Resampling.LANCZOS)

@@ -61,6 +61,18 @@ def lacking(settings: Settings) -> str:
     return found if isinstance(found, str) else ""
 
 
+def files_of(settings: Settings) -> list[Path]:
+    """Return the files and folders of the weights; none where they are not here."""
+    place = _found(settings)
+    if isinstance(place, str):
+        return []
+    if settings.pipeline != EMOJI:
+        return [place]
+    from dask_workers.emoji.light import WEIGHTS
+
+    return [WEIGHTS, place]
+
+
 def open_pipeline(settings: Settings) -> Any:
     """Return the pipeline, in memory and on its device."""
     place = _found(settings)

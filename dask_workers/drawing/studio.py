@@ -3,7 +3,8 @@
 Only one drawing runs on a device at a time: two would take turns and need twice the memory. What
 comes while it runs is gathered, and what of it has the same manner is drawn together next, oldest
 first. Each query keeps its own seed, its own progress and its own cancel: one that leaves is
-forgotten at once, and a drawing that nobody waits for is broken off between two steps.
+forgotten at once, and a drawing that nobody waits for is broken off between two steps. Pictures
+become files in the threads of those who wait, so that the device does not wait for that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
+from PIL import Image as Picture
+
 from dask_workers.drawing.orders import Manner, Order
+from dask_workers.drawing.previews import png_of, small_png
 from mtor_kernel.protocol.backend import Context, Step
 from mtor_kernel.protocol.errors import BackendFailed, RealmError, Unavailable, from_info
 
@@ -28,20 +32,34 @@ class Drawing(NamedTuple):
     png: bytes
 
 
+class _Stage(NamedTuple):
+    """How far a drawing is."""
+
+    step: int
+    steps: int
+    preview: Picture.Image | None
+
+
+class _End(NamedTuple):
+    """A drawing's end; ``None`` where the model's own filter hid it."""
+
+    picture: Picture.Image | None
+
+
 class Abandoned(Exception):
     """Nobody waits for this drawing any more."""
 
 
-#: Told after each step: the step's number from 1, of how many, and a small PNG of each order, if
-#: there are any. Raises :class:`Abandoned`.
-Watch = Callable[[int, int, Sequence[bytes]], None]
+#: Told after each step: the step's number from 1, of how many, and what there is of each order
+#: so far, if that is to be shown. Raises :class:`Abandoned`.
+Watch = Callable[[int, int, Sequence[Picture.Image]], None]
 
 
 class Artist(Protocol):
     """What draws orders of one manner together."""
 
-    def draw(self, orders: Sequence[Order], watch: Watch) -> list[bytes]:
-        """Return a PNG for each, empty for one that the model's own filter hides.
+    def draw(self, orders: Sequence[Order], watch: Watch) -> list[Picture.Image | None]:
+        """Return a picture for each, ``None`` for one that the model's own filter hides.
 
         Raises
         ------
@@ -52,6 +70,9 @@ class Artist(Protocol):
     def rest(self) -> None:
         """Give back what memory is not needed between two drawings."""
 
+    def leave(self) -> None:
+        """Give all memory back: nothing is drawn any more."""
+
 
 class _Visit:
     """One query that waits for its picture."""
@@ -60,7 +81,7 @@ class _Visit:
         self.order = order
         self.gone = False
         #: ``None``: it has left, or the studio has closed.
-        self.events: SimpleQueue[Step | Drawing | Exception | None] = SimpleQueue()
+        self.events: SimpleQueue[_Stage | _End | Exception | None] = SimpleQueue()
 
     def leave(self) -> None:
         self.gone = True
@@ -122,9 +143,10 @@ class Studio:
             while (event := visit.events.get()) is not None:
                 if isinstance(event, Exception):
                     raise event
-                yield event
-                if isinstance(event, Drawing):
+                if isinstance(event, _End):
+                    yield Drawing(b"" if event.picture is None else png_of(event.picture))
                     return
+                yield _shown(event, order.seed)
         finally:
             visit.leave()
         if not context.cancelled:
@@ -139,6 +161,7 @@ class Studio:
         for visit in waiting:
             visit.leave()
         self._thread.join()
+        self._artist.leave()
 
     def _work(self) -> None:
         if self._begin is not None:
@@ -178,8 +201,8 @@ class Studio:
             drawn = self._artist.draw(
                 [visit.order for visit in batch], lambda *told: self._tell(batch, *told)
             )
-            for visit, png in zip(batch, drawn, strict=True):
-                visit.events.put(Drawing(png))
+            for visit, picture in zip(batch, drawn, strict=True):
+                visit.events.put(_End(picture))
         except Abandoned:
             pass
         except Exception as error:
@@ -205,15 +228,21 @@ class Studio:
         for part in (batch[:half], batch[half:]):
             self._draw(part)
 
-    def _tell(self, batch: list[_Visit], step: int, steps: int, previews: Sequence[bytes]) -> None:
+    def _tell(
+        self, batch: list[_Visit], step: int, steps: int, previews: Sequence[Picture.Image]
+    ) -> None:
         if self._closed or all(visit.gone for visit in batch):
             for visit in batch:
                 visit.leave()
             raise Abandoned
         for place, visit in enumerate(batch):
-            note = f"step {step} of {steps}, seed {visit.order.seed}"
-            preview = previews[place] if previews else b""
-            visit.events.put(Step(step / (steps + 1), note, preview))
+            visit.events.put(_Stage(step, steps, previews[place] if previews else None))
+
+
+def _shown(stage: _Stage, seed: int) -> Step:
+    note = f"step {stage.step} of {stage.steps}, seed {seed}"
+    preview = b"" if stage.preview is None else small_png(stage.preview)
+    return Step(stage.step / (stage.steps + 1), note, preview)
 
 
 def _of_its_own(error: Exception) -> Exception:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dask_workers.emoji.varnish import varnish
+
 Floats = NDArray[np.float32]
 
 #: Pixels of a picture's side, and of the squares it is made of.
@@ -81,7 +83,7 @@ class Codec(NamedTuple):
 
     def write(self, figures: Floats, width: int, height: int) -> list[Image.Image]:
         """Return the pictures of figures in another size, on white where that is no square."""
-        pixels = ((self.decode(figures) + 1) * 127.5).round().astype(np.uint8)
+        pixels = ((varnish(self.decode(figures)) + 1) * 127.5).round().astype(np.uint8)
         return [_framed(Image.fromarray(p.transpose(1, 2, 0)), width, height) for p in pixels]
 
 

@@ -16,10 +16,11 @@ from PIL import Image
 from dask_workers.backends.minilm import MiniLM
 from dask_workers.emoji.codec import CELLS, FIGURES, SIDE, Codec, Floats
 from dask_workers.emoji.reader import Told, told
+from dask_workers.emoji.sketch import Sketch
 
 #: Where the trained weights lie, and what is in their folder beside those of diffusers.
 WEIGHTS = Path(__file__).parent / "weights"
-CODEC, NETWORK = "codec.safetensors", "network.onnx"
+CODEC, SKETCH, NETWORK = "codec.safetensors", "sketch.safetensors", "network.onnx"
 GUIDANCE = 3.0
 #: Steps of the noise that the network was trained with.
 _LEVELS = 1000
@@ -45,6 +46,7 @@ class LightPipeline:
             str(folder / NETWORK), options, providers=["CPUExecutionProvider"]
         )
         self._codec = Codec.load(folder / CODEC)
+        self._sketch = Sketch.load(folder / SKETCH)
         self._encoder = encoder
         self._kept = kept_signal()
 
@@ -65,6 +67,7 @@ class LightPipeline:
     ) -> Drawn:
         """Draw one picture a prompt, each from its own generator."""
         words = told(self._encoder, [*prompt, *(negative_prompt or [""] * len(prompt))])
+        sketches = self._sketch(words.whole)
         figures = latents
         if figures is None:
             figures = self._noise(generator or [np.random.default_rng() for _ in prompt])
@@ -75,7 +78,7 @@ class LightPipeline:
             kept = self._kept[times[0]]
             figures = self._codec.read(list(image)) * kept**0.5 + figures * (1 - kept) ** 0.5
         for step, when in enumerate(times):
-            guess = self._guess(figures, when, words, guidance_scale)
+            guess = self._guess(figures, when, words, sketches, guidance_scale)
             before = when - _LEVELS // num_inference_steps
             figures = self._stepped(figures, guess, when, before)
             if callback_on_step_end is not None:
@@ -96,16 +99,19 @@ class LightPipeline:
         shape = (FIGURES, CELLS, CELLS)
         return np.stack([one.standard_normal(shape, np.float32) for one in generators])
 
-    def _guess(self, figures: Floats, when: int, words: Told, guidance: float) -> Floats:
+    def _guess(
+        self, figures: Floats, when: int, words: Told, sketches: Floats, guidance: float
+    ) -> Floats:
         """Return the picture that the noise hides: away from the unwanted, towards the wanted."""
-        both = self._run(np.concatenate([figures, figures]), when, words)
+        twice = np.concatenate([figures, figures])
+        both = self._run(np.concatenate([twice, sketches], axis=1), when, words)
         wanted, unwanted = np.split(both, 2)
         return unwanted + np.float32(guidance) * (wanted - unwanted)
 
-    def _run(self, figures: Floats, when: int, words: Told) -> Floats:
+    def _run(self, seen: Floats, when: int, words: Told) -> Floats:
         given = {
-            "noisy": figures,
-            "when": np.full(len(figures), when, np.float32),
+            "noisy": seen,
+            "when": np.full(len(seen), when, np.float32),
             "tokens": words.tokens,
             "whole": words.whole,
         }

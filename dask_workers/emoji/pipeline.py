@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from dask_workers.backends.minilm import MiniLM
-from dask_workers.emoji.codec import CELLS, SIDE, Codec
-from dask_workers.emoji.light import CODEC, GUIDANCE, Drawn
+from dask_workers.emoji.codec import CELLS, FIGURES, SIDE, Codec
+from dask_workers.emoji.light import CODEC, GUIDANCE, SKETCH, Drawn
 from dask_workers.emoji.reader import told
+from dask_workers.emoji.sketch import Sketch
 
 
 class EmojiPipeline(DiffusionPipeline):
@@ -25,6 +26,7 @@ class EmojiPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
         self.codec: Codec | None = None
+        self.sketch: Sketch | None = None
         self.encoder: MiniLM | None = None
 
     @classmethod
@@ -39,13 +41,16 @@ class EmojiPipeline(DiffusionPipeline):
             low_cpu_mem_usage=False,
         )
         found.codec, found.encoder = Codec.load(folder / CODEC), encoder
+        found.sketch = Sketch.load(folder / SKETCH)
         return found
 
     def save(self, folder: Path) -> None:
-        """Write it as diffusers does, and its code of pictures beside it."""
+        """Write it as diffusers does, its code of pictures and its sketch beside it."""
         assert self.codec is not None
+        assert self.sketch is not None
         self.save_pretrained(folder)
         self.codec.save(folder / CODEC)
+        self.sketch.save(folder / SKETCH)
 
     @torch.no_grad()
     def __call__(
@@ -66,8 +71,10 @@ class EmojiPipeline(DiffusionPipeline):
         """Draw one picture a prompt, each from its own generator."""
         assert self.encoder is not None
         assert self.codec is not None
+        assert self.sketch is not None
         words = told(self.encoder, [*prompt, *(negative_prompt or [""] * len(prompt))])
         whole, tokens = torch.from_numpy(words.whole), torch.from_numpy(words.tokens)
+        sketches = torch.from_numpy(self.sketch(words.whole))
         figures = latents
         if figures is None:
             figures = self._noise(generator or [torch.Generator() for _ in prompt])
@@ -78,7 +85,7 @@ class EmojiPipeline(DiffusionPipeline):
             given = torch.from_numpy(self.codec.read(list(image)))
             figures = self.scheduler.add_noise(given, figures, times[:1])
         for step, when in enumerate(times):
-            twice = torch.cat([figures, figures])
+            twice = torch.cat([torch.cat([figures, figures]), sketches], dim=1)
             both = self.unet(twice, when, tokens, class_labels=whole).sample
             wanted, unwanted = both.chunk(2)
             guess = unwanted + guidance_scale * (wanted - unwanted)
@@ -92,6 +99,7 @@ class EmojiPipeline(DiffusionPipeline):
         assert self.codec is not None
         return self.codec.write(state["guess"].numpy(), 2 * SIDE, 2 * SIDE)
 
-    def _noise(self, generators: Sequence[torch.Generator]) -> Tensor:
-        shape = (self.unet.config.in_channels, CELLS, CELLS)
+    @staticmethod
+    def _noise(generators: Sequence[torch.Generator]) -> Tensor:
+        shape = (FIGURES, CELLS, CELLS)
         return torch.stack([torch.randn(shape, generator=one) for one in generators])

@@ -30,12 +30,14 @@ from torch import Tensor
 
 from dask_workers.backends.minilm import MiniLM
 from dask_workers.emoji.codec import CELLS, FIGURES, Codec, Floats
-from dask_workers.emoji.light import CODEC, NETWORK
+from dask_workers.emoji.light import CODEC, NETWORK, SKETCH
 from dask_workers.emoji.pipeline import EmojiPipeline
 from dask_workers.emoji.reader import WIDTH, told
+from dask_workers.emoji.sketch import COLOURS, Sketch
 from dask_workers.places import locate
 from dask_workers.training.graph import write_graph
-from dask_workers.training.icons import draw, read
+from dask_workers.training.icons import colour, draw, read
+from dask_workers.training.sketch import SHAKEN, coarse, teach
 
 BATCH = 32
 RATE = 1e-3
@@ -50,10 +52,13 @@ SHOWN = (
 
 
 def network() -> UNet2DConditionModel:
-    """Return the untrained network: 7 million weights, words enter everywhere."""
+    """Return the untrained network: 7 million weights, words enter everywhere.
+
+    It sees the noisy picture and, as three more figures of every cell, the sketch.
+    """
     return UNet2DConditionModel(
         sample_size=CELLS,
-        in_channels=FIGURES,
+        in_channels=FIGURES + COLOURS,
         out_channels=FIGURES,
         layers_per_block=1,
         block_out_channels=(48, 96, 144),
@@ -89,20 +94,35 @@ class Lessons:
         self.codec = _codec(folder / CODEC, pictures)
         self.figures = torch.from_numpy(self.codec.encode(pictures))
         self.weights = torch.tensor([icon.weight for icon in found])
-        captions = [icon.captions() for icon in found]
+        captions = [
+            icon.captions(colour(picture)) for icon, picture in zip(found, pictures, strict=True)
+        ]
         self._first = torch.tensor([0, *(len(few) for few in captions)]).cumsum(0)
         flat = [caption for few in captions for caption in few]
         self._whole, self._tokens = _read(folder / "captions.pt", flat, encoder)
+        self.sketch = self._sketch(folder / SKETCH, torch.from_numpy(pictures))
 
-    def draw(self, count: int, dice: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a batch of pictures and a caption of each; some captions say nothing."""
+    def _sketch(self, kept: Path, pictures: Tensor) -> Sketch:
+        """Return the sketch that was taught, and teach it first where there is none."""
+        if not kept.exists():
+            captions = self._first.diff()
+            which = torch.arange(len(captions)).repeat_interleave(captions)
+            weights = (self.weights / captions)[which]
+            teach(self._whole, which, coarse(pictures), weights).save(kept)
+        return Sketch.load(kept)
+
+    def draw(self, count: int, dice: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return a batch of pictures, a caption of each and its sketch; some say nothing."""
         which = torch.multinomial(self.weights, count, replacement=True, generator=dice)
         first, last = self._first[which], self._first[which + 1]
         caption = first + (torch.rand(count, generator=dice) * (last - first)).long()
         silent = torch.rand(count, generator=dice) < SILENT
-        whole = self._whole[caption].float().masked_fill(silent[:, None], 0)
+        whole = self._whole[caption].float()
+        whole += SHAKEN * torch.randn(whole.shape, generator=dice)
+        whole = whole.masked_fill(silent[:, None], 0)
         tokens = self._tokens[caption].float().masked_fill(silent[:, None, None], 0)
-        return self.figures[which], whole, tokens
+        sketches = torch.from_numpy(self.sketch(whole.numpy()))
+        return self.figures[which], whole, tokens, sketches
 
 
 def _codec(kept: Path, pictures: Floats) -> Codec:
@@ -153,13 +173,14 @@ class Training:
         rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        clean, whole, tokens = self.lessons.draw(batch, self.dice)
+        clean, whole, tokens, sketches = self.lessons.draw(batch, self.dice)
         noise = torch.randn(clean.shape, generator=self.dice)
         when = torch.randint(0, len(self.scheduler.betas), (batch,), generator=self.dice)
         noisy = self.scheduler.add_noise(clean, noise, when)
         alive = self.scheduler.alphas_cumprod[when]
         # Between the loss of the picture (1) and of the velocity (1 + signal/noise).
         weight = (1 / (1 - alive)).sqrt().clamp(max=4.0)
+        noisy = torch.cat([noisy, sketches], dim=1)
         clean, noisy, when, weight, whole, tokens = (
             part.to(self.device) for part in (clean, noisy, when, weight, whole, tokens)
         )
@@ -179,7 +200,7 @@ class Training:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        keep = min(EMA, (1 + self.step) / (10 + self.step))
+        keep = min(EMA, (1 + self.run_steps) / (10 + self.run_steps))
         mine, theirs = list(self.mean.parameters()), list(self.unet.parameters())
         torch._foreach_lerp_(mine, theirs, 1 - keep)
 
@@ -214,6 +235,7 @@ class Training:
         """Return what the averaged weights draw with."""
         found = EmojiPipeline(deepcopy(self.mean).cpu().eval(), noise_schedule())
         found.codec, found.encoder = self.lessons.codec, encoder
+        found.sketch = self.lessons.sketch
         found.set_progress_bar_config(disable=True)
         return found
 

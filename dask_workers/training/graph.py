@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dask_workers.emoji.codec import CELLS, FIGURES
 from dask_workers.emoji.reader import TOKENS, WIDTH
+from dask_workers.emoji.sketch import COLOURS
 
 #: What goes in, as :class:`~dask_workers.emoji.light.LightPipeline` names it, and what comes out.
 INPUTS, OUTPUT = ("noisy", "when", "tokens", "whole"), "clean"
@@ -58,7 +59,7 @@ def _export(unet: UNet2DConditionModel, place: Path) -> None:
     torch.onnx.export(
         _Flat(unet.float().eval()),
         (
-            torch.zeros(2, FIGURES, CELLS, CELLS),
+            torch.zeros(2, FIGURES + COLOURS, CELLS, CELLS),
             torch.zeros(2),
             torch.zeros(2, TOKENS, WIDTH),
             torch.zeros(2, WIDTH),

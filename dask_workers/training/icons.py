@@ -7,6 +7,7 @@ import io
 import json
 import re
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dask_workers.emoji.codec import SIDE, Floats
+from dask_workers.sight.colours import look
 
 #: MIT, by Microsoft; packed by Iconify. ``npm pack`` of this name and version gives the archive.
 ICONS = "@iconify-json/fluent-emoji-flat@1.2.6"
@@ -37,8 +39,30 @@ _RENAMED = {
 _WEIGHTS = {"people-body": 0.1, "flags": 0.2, "symbols": 0.4, "objects": 0.5, "travel-places": 0.7}
 _RARE = re.compile(r"oclock|thirty|moon-(first|last|wa)|button|mahjong|keycap|people|family")
 _RARELY = 0.2
-#: What everybody tries first.
-_COMMON = re.compile(r"heart|star$|^sun|circle|square|check-mark|house|tree|^(auto|rocket)")
+_WHITE = 245
+#: What everybody tries first, and how often it is shown.
+_COMMON = re.compile(
+    r"heart|star$|^sun|circle|square|check-mark|house|tree|-apple$|-moon$|-ball$"
+    r"|^((grinning|smiling|crying|winking|thinking)-face|(cat|dog|pig|rabbit|mouse)(-face)?"
+    r"|automobile|rocket|airplane|bicycle|fish|frog|bird|duck|turtle|whale|butterfly|tulip|rose"
+    r"|sunflower|banana|pizza|tomato|hamburger|strawberry|cherries|lemon|carrot|doughnut|ice-cream"
+    r"|birthday-cake|hot-beverage|balloon|jack-o-lantern|snowman|ghost|robot|basketball|umbrella"
+    r"|fire|rainbow|cloud|globe-showing-americas|light-bulb|key|gem-stone|crown|bell|camera"
+    r"|smiling-face-with-(heart-eyes|sunglasses)|face-with-tears-of-joy)$"
+)
+_OFTEN = 3.0
+#: What such a picture is called by everybody but its makers.
+_ALSO = {
+    "automobile": "car", "birthday-cake": "cake", "cat-face": "cat", "cooked-rice": "rice",
+    "deciduous-tree": "tree", "dog-face": "dog", "evergreen-tree": "fir tree",
+    "globe-showing-americas": "earth", "grinning-face": "smiley", "hot-beverage": "coffee",
+    "jack-o-lantern": "pumpkin", "rabbit-face": "rabbit", "smiling-face": "happy face",
+    "soccer-ball": "football", "soft-ice-cream": "ice cream", "sun-with-face": "smiling sun",
+}  # fmt: skip
+#: A word for so few pictures stands for them by itself.
+_OWNERS = 2
+#: The colour of so much of a drawing is named with it.
+_MOSTLY = 0.4
 #: Long names are the rare pictures' ("face with tongue", "man in steamy room").
 _SHORT_WORDS, _LONG = 2, 0.5
 
@@ -52,6 +76,8 @@ class Icon(NamedTuple):
     body: str
     #: Words that people also use for it.
     tags: tuple[str, ...] = ()
+    #: Those of them that hardly any other picture has.
+    own: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -62,21 +88,30 @@ class Icon(NamedTuple):
     def weight(self) -> float:
         """How often it is shown in training, beside others."""
         if _COMMON.search(self.name) and self.group != "people-body":
-            return 1.0
+            return _OFTEN
         weight = _WEIGHTS.get(self.group, 1.0)
         weight *= _RARELY if _RARE.search(self.name) else 1.0
         return weight * (_LONG if self.name.count("-") >= _SHORT_WORDS else 1.0)
 
-    def captions(self) -> list[str]:
-        """Return what may stand for it in training; the commonest forms stand there twice."""
+    def captions(self, colour: str = "") -> list[str]:
+        """Return what may stand for it in training; the commonest forms stand there twice.
+
+        Parameters
+        ----------
+        colour
+            The one that most of it has, if one has: ``star`` is a yellow star too.
+        """
         words = self.words
-        article = "an" if words[0] in "aeiou" else "a"
-        plain = [words, f"{article} {words}"] * 2
-        framed = [f"{words} emoji", f"a picture of {article} {words}", f"draw {article} {words}"]
+        plain = [words, _one(words)] * 2
+        framed = [f"{words} emoji", f"a picture of {_one(words)}", f"draw {_one(words)}"]
         tags = [tag for tag in self.tags if tag.lower() != words]
-        return [*plain, *framed, *(f"{words}, {tag}" for tag in tags[:3]), " ".join(tags[:4])][
-            : 10 if tags else -1
-        ]
+        more = [f"{words}, {tag}" for tag in tags[:3]]
+        more += [" ".join(tags[:4])] if tags else []
+        also = [_ALSO[self.name]] if self.name in _ALSO else []
+        more += [form for other in (*also, *self.own[:3]) for form in (other, _one(other))]
+        if colour and colour not in words:
+            more += [_one(f"{colour} {name}") for name in (words, words, *also)]
+        return [*plain, *framed, *more]
 
 
 def read(icons: Path, words: Path | None = None) -> list[Icon]:
@@ -89,12 +124,26 @@ def read(icons: Path, words: Path | None = None) -> list[Icon]:
         rows = _checked(words, WORDS, WORDS_SHA256, "package/en/data.json")
         known = {_slug(row["label"]): row for row in rows}
         groups = _checked(words, WORDS, WORDS_SHA256, "package/meta/groups.json")["groups"]
+    rows = [known.get(_RENAMED.get(name, name), {}) for name in names]
+    owners = Counter(tag for row in rows for tag in row.get("tags", ()))
+    taken = {name.replace("-", " ") for name in names}
     found = []
-    for name in names:
-        row = known.get(_RENAMED.get(name, name), {})
+    for name, row in zip(names, rows, strict=True):
         group = groups.get(str(row.get("group")), "")
-        found.append(Icon(name, group, told[name]["body"], tuple(row.get("tags", ()))))
+        tags = tuple(row.get("tags", ()))
+        own = tuple(tag for tag in tags if owners[tag] <= _OWNERS and tag not in taken)
+        found.append(Icon(name, group, told[name]["body"], tags, own))
     return found
+
+
+def colour(picture: Floats) -> str:
+    """Return the plain name of the colour that most of a drawing has, or nothing."""
+    pixels = np.ascontiguousarray((picture.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)
+    inked = pixels[pixels.min(-1) < _WHITE].reshape(1, -1, 3)
+    if not inked.size:
+        return ""
+    main = look(Image.fromarray(inked))
+    return main[0].name if main and main[0].share > _MOSTLY else ""
 
 
 def draw(icon: Icon) -> Floats:
@@ -107,6 +156,10 @@ def draw(icon: Icon) -> Floats:
     )
     pixels = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"), np.float32)
     return (pixels / 127.5 - 1).transpose(2, 0, 1)
+
+
+def _one(words: str) -> str:
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def _slug(label: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dask_workers.weights.bundle import Bundle, File, Hosted, WeightsError
 from dask_workers.weights.bundles import BUNDLES
 from dask_workers.weights.entries import enter, spec_of
-from dask_workers.weights.shelf import default_data_dir, find, find_file, pull
+from dask_workers.weights.place import default_data_dir
+from dask_workers.weights.shelf import find, find_file, pull
 
 __all__ = [
     "BUNDLES",

@@ -13,14 +13,16 @@ import hashlib
 import http.client
 import ipaddress
 import os
+import re
 import shutil
+import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from dask_workers.weights.bundle import File, WeightsError
 
@@ -38,6 +40,9 @@ _PAUSE_LIMIT = 60.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PARTIAL = 206
 _OUT_OF_RANGE = 416
+#: A strong ETag that may be sent back as it is.
+_STRONG = re.compile(r'"[!#-~]*"')
+_SPAN = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.ASCII)
 
 
 class _Again(Exception):
@@ -107,23 +112,38 @@ def download(
 def _fetch(file: File, url: str, part: Path, measure: Measure) -> None:
     """Ask once, and write down what comes."""
     try:
-        with _ask(url, part) as answer:
-            start = _start(file, answer)
-            if start > _size(part):
-                raise _Again("it sent another piece than it was asked for")
-            _etag(part).write_text(answer.headers.get("ETag") or "")
-            _write(file, answer, part, start, measure)
+        answer = _ask(url, part)
     except urllib.error.HTTPError as error:
         _refused(error, url, part)
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as no:
-        reason = getattr(no, "reason", no)
-        raise _Again(str(reason) or type(no).__name__) from None
+    except (OSError, http.client.HTTPException, ValueError) as no:
+        raise _unanswered(no, url) from None
+    with answer:
+        start = _start(file, answer)
+        if start > _size(part):
+            raise _Again("it sent another piece than it was asked for")
+        if not start:
+            part.unlink(missing_ok=True)  # before its ETag goes: a piece never has another's
+        _etag(part).write_text(answer.headers.get("ETag") or "", "utf-8")
+        _write(file, answer, part, start, measure)
+
+
+def _unanswered(no: Exception, url: str) -> Exception:
+    """Return what to raise for a request that was not answered."""
+    reason = getattr(no, "reason", no)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return WeightsError(
+            f"{_host(url)} cannot prove who it is ({reason.verify_message}), so nothing was "
+            "fetched: look at the mirror, or at what inspects your connections."
+        )
+    if isinstance(no, ValueError):  # of a redirect, as a rule
+        return WeightsError(f"{_host(url)} names an address that is none ({no}).")
+    return _Again(" ".join(str(reason).split())[:200] or type(no).__name__)
 
 
 def _ask(url: str, part: Path) -> Any:
     headers = {"User-Agent": "mtor", "Accept-Encoding": "identity"}
     here, etag = _size(part), _read(_etag(part))
-    if here and etag and not etag.startswith("W/"):
+    if here and _STRONG.fullmatch(etag):
         headers |= {"Range": f"bytes={here}-", "If-Range": etag}
     # `_require_safe` has looked at the scheme.
     return _opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS)  # noqa: S310
@@ -131,15 +151,13 @@ def _ask(url: str, part: Path) -> Any:
 
 def _start(file: File, answer: Any) -> int:
     """Return where in the file the answer begins; make sure that it is that file."""
-    length, begin = answer.headers.get("Content-Length"), 0
+    begin, total = 0, answer.headers.get("Content-Length") or "*"
     if answer.status == _PARTIAL:
-        span, _, total = (
-            answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-        )
-        begin = int(span.partition("-")[0] or 0)
-        whole = int(total) if total.isdecimal() else None
-    else:
-        whole = int(length) if length else None
+        span = _SPAN.fullmatch(answer.headers.get("Content-Range") or "")
+        if span is None:
+            raise _Again("it does not say which piece it sends")
+        begin, total = int(span[1]), span[2]
+    whole = int(total) if total.isdecimal() else None
     if whole not in (None, file.size_bytes):
         raise WeightsError(
             f"{_host(answer.url)} has a {file.name} of {whole:,} bytes, and the published one has "
@@ -153,7 +171,7 @@ def _write(file: File, answer: Any, part: Path, start: int, measure: Measure) ->
         copy.truncate(start)
         done = copy.seek(start)
         measure(file, done)
-        while block := answer.read1(_BLOCK_BYTES):
+        while block := _receive(answer):
             if done + len(block) > file.size_bytes:
                 raise WeightsError(f"{_host(answer.url)} sends more of {file.name} than there is.")
             _put(copy, block)
@@ -161,6 +179,14 @@ def _write(file: File, answer: Any, part: Path, start: int, measure: Measure) ->
             measure(file, done)
     if done < file.size_bytes:
         raise _Again("the connection broke")
+
+
+def _receive(answer: Any) -> bytes:
+    """Return what comes next. What goes wrong here is the network's, never the disk's."""
+    try:
+        return bytes(answer.read1(_BLOCK_BYTES))
+    except (OSError, http.client.HTTPException, ValueError) as no:
+        raise _Again(str(no) or type(no).__name__) from None
 
 
 def _put(copy: Any, block: bytes) -> None:
@@ -177,7 +203,7 @@ def _put(copy: Any, block: bytes) -> None:
         raise
 
 
-def _refused(error: urllib.error.HTTPError, url: str, part: Path) -> None:
+def _refused(error: urllib.error.HTTPError, url: str, part: Path) -> NoReturn:
     """Raise what a status means."""
     with error:
         after = error.headers.get("Retry-After") or ""
@@ -218,8 +244,17 @@ def _require_room(file: File, part: Path) -> None:
 
 def _require_safe(url: str) -> None:
     """Raise unless nobody on the way can read or change what `url` brings."""
-    where = urllib.parse.urlsplit(url)
-    if where.scheme == "https" or (where.scheme == "http" and _is_loopback(where.hostname or "")):
+    try:
+        where = urllib.parse.urlsplit(url)
+        host = where.hostname or ""
+    except ValueError:
+        raise WeightsError("That is no address to fetch from: look at the mirror.") from None
+    if "@" in where.netloc:
+        raise WeightsError(
+            f"The address of {_host(url)} holds a user or a password, which are not sent: name it "
+            "without them."
+        )
+    if host and (where.scheme == "https" or (where.scheme == "http" and _is_loopback(host))):
         return
     raise WeightsError(
         f"{where.scheme}://{where.netloc} is not fetched from: only https is, or this machine."
@@ -234,7 +269,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc
+    return urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _etag(part: Path) -> Path:
@@ -250,6 +285,6 @@ def _size(path: Path) -> int:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text("utf-8", "replace")
     except OSError:
         return ""

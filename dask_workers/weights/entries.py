@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from dask_workers.weights.shelf import default_data_dir
+from dask_workers.weights.place import default_data_dir
 from mtor_kernel.protocol.backend import ModelSpec
 
 #: Folder of the entries within the data directory.

@@ -5,27 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from dask_workers.weights.bundle import Bundle, File, Hosted, Member, WeightsError
 from dask_workers.weights.bundles import bundle
 from dask_workers.weights.download import Measure, download
+from dask_workers.weights.fingerprint import remember
+from dask_workers.weights.place import default_data_dir
 from dask_workers.weights.wheel import Wheels, fetched_bytes
 
 _BLOCK_BYTES = 1 << 20
 
 #: Told in a sentence what happens.
 Say = Callable[[str], None]
-
-
-def default_data_dir() -> Path:
-    """Return where MTOR keeps what it has made or fetched: ``MTOR_DATA``, or the user's own."""
-    return Path(os.environ.get("MTOR_DATA") or platformdirs.user_data_dir("mtor"))
 
 
 def find(name: str, data_dir: Path | str | None = None) -> Path | None:
@@ -92,6 +87,7 @@ def pull(
             f"{name} could not be written to {place}: {error.strerror or error}. "
             "Mend that, or set MTOR_DATA to another directory."
         ) from error
+    remember({place / file.name: file.sha256 for file in known.files})  # just looked at
     progress(f"{name} is ready in {place}.")
     return place
 
@@ -126,15 +122,19 @@ def _fetch_carried(known: Bundle, files: list[File], place: Path, progress: Say)
     carried = [file for file in files if not isinstance(file.source, Hosted)]
     if not carried:
         return
-    with (
-        tempfile.TemporaryDirectory(prefix=".pull-", dir=place.parent) as folder,
-        Wheels(Path(folder), progress) as wheels,
-    ):
-        _require_space(known, carried, Path(folder))
-        for file in carried:
-            fetched = Path(folder) / file.name
-            _copy_checked(file, wheels, fetched)
-            fetched.replace(place / file.name)
+    # Whoever was killed here has left it behind: there is one a bundle, and its lock is ours.
+    folder = place.parent / f".{known.name}.unpacked"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        with Wheels(folder, progress) as wheels:
+            _require_space(known, carried, folder)
+            for file in carried:
+                fetched = folder / file.name
+                _copy_checked(file, wheels, fetched)
+                fetched.replace(place / file.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy_checked(file: File, wheels: Wheels, target: Path) -> None:

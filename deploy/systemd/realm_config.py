@@ -3,7 +3,7 @@
 c = get_config()  # noqa: F821 - traitlets' own
 
 c.Realm.catalogue_path = "/etc/mtor/catalogue.toml"
-# c.Realm.database_url = "postgresql+psycopg://mtor@/mtor"
+# c.Realm.database_url = "postgresql://mtor@/mtor"
 
 # Dask: reached over TLS by whoever holds a certificate, and by nobody else.
 c.HubRealm.scheduler = "tls://10.0.0.1:8786"

@@ -10,6 +10,8 @@ const LONGEST_PAUSE_MS = 10_000;
 const REFUSED_PAUSE_MS = 30_000;
 /** A connection that stood for so long was a good one. */
 const GOOD_MS = 5_000;
+/** A realm that has not said welcome by then does not hear us: whatever lies between keeps it to itself. */
+const WELCOME_MS = 20_000;
 /** RFC 6455, section 7.4: the realm closes with it where it will not have us. */
 const POLICY = 1008;
 
@@ -79,6 +81,7 @@ export class Connection implements IDisposable {
     const socket = this._options.open(SUBPROTOCOL);
     this._socket = socket;
     this._openedAt = Date.now();
+    this._timer = window.setTimeout(() => this._lost(), WELCOME_MS);
     socket.onopen = () => {
       socket.send(JSON.stringify({ op: 'hello', client: this._options.client }));
     };
@@ -89,6 +92,7 @@ export class Connection implements IDisposable {
   private _hear(frame: string): void {
     const said = JSON.parse(frame) as RealmNGram;
     if (said.op === 'welcome') {
+      window.clearTimeout(this._timer);
       this._set('open');
       this._welcomed.emit(said);
     } else {
@@ -96,7 +100,8 @@ export class Connection implements IDisposable {
     }
   }
 
-  private _lost(code: number): void {
+  private _lost(code = 0): void {
+    window.clearTimeout(this._timer);
     this._drop();
     if (this._state === 'open' && Date.now() - this._openedAt > GOOD_MS) {
       this._pause = FIRST_PAUSE_MS;

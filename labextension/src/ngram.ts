@@ -1,6 +1,6 @@
 // Generated from the protocol by `make ngram`. Not to be edited.
 
-export type ClientNGram = Hello | Submit | Cancel | Resume | Watch | Unwatch;
+export type ClientNGram = Hello | Submit | SubmitAll | Cancel | Resume | Watch | Unwatch;
 /**
  * The classes of a lane: somebody waits for it, or nobody does.
  */
@@ -33,12 +33,14 @@ export type RealmNGram =
   | Cancelled
   | RealmState
   | Notice
-  | Error;
+  | Error
+  | Several;
 /**
  * For whom a rule is set. Of several that are, the first of these holds.
  */
 export type RuleOf = 'group' | 'person' | 'role';
-export type WorkerNGram = WorkerHello | Beat | WorkerChunk | WorkerProgress | WorkerOutcome | Health | Bye;
+export type WorkerNGram =
+  WorkerHello | Beat | WorkerChunk | WorkerProgress | WorkerOutcome | WorkerSeveral | Health | Bye;
 
 /**
  * The query is written down, its hold placed: it will reach exactly one end.
@@ -56,7 +58,8 @@ export interface Admitted {
  */
 export interface Answer {
   finish_reason?: string;
-  parts?: (Text | Image | Audio | Data)[];
+  parts?: (Text | Image | Audio | Data | Rows)[];
+  weights?: string;
 }
 /**
  * Words.
@@ -87,6 +90,34 @@ export interface Audio {
 export interface Data {
   type: 'data';
   value: unknown;
+}
+/**
+ * Answers to some rows of a table.
+ */
+export interface Rows {
+  answers: RowAnswer[];
+  type: 'rows';
+}
+/**
+ * What came back for one row of a table: its parts, or why there are none.
+ */
+export interface RowAnswer {
+  error?: ErrorInfo | null;
+  finish_reason?: string;
+  parts?: (Text | Data)[];
+  row: number;
+}
+/**
+ * An error on the wire.
+ */
+export interface ErrorInfo {
+  code: string;
+  details?: {
+    [k: string]: string | number;
+  };
+  message: string;
+  retry_after_seconds?: number | null;
+  rule?: string;
 }
 /**
  * One attempt, named so that a stale one can be told from the current one.
@@ -147,6 +178,7 @@ export interface Usage {
   input_tokens?: number;
   output_tokens?: number;
   pixel_steps?: number;
+  rows?: number;
 }
 /**
  * What is wrong with the books, a sentence each; empty where nothing is.
@@ -163,7 +195,7 @@ export interface Chunk {
   attempt: number;
   next: number;
   op: 'chunk';
-  part?: (Text | Image | Audio | Data) | null;
+  part?: (Text | Image | Audio | Data | Rows) | null;
   query: string;
   seq: number;
   text?: string;
@@ -197,6 +229,10 @@ export interface Query {
   model?: string;
   options?: Options;
   priority?: Priority;
+  /**
+   * @maxItems 256
+   */
+  rows?: TableRow[];
   ttl_seconds?: number;
 }
 /**
@@ -207,7 +243,7 @@ export interface Message {
    * @minItems 1
    * @maxItems 256
    */
-  parts: (Text | Image | Audio | Data)[];
+  parts: (Text | Image | Audio | Data | Rows)[];
   role: 'assistant' | 'system' | 'user';
 }
 /**
@@ -235,6 +271,26 @@ export interface Options {
   top_p?: number | null;
   voice?: string | null;
   width?: number | null;
+}
+/**
+ * A row of a table that is asked about.
+ */
+export interface TableRow {
+  key: string;
+  text: string;
+}
+/**
+ * Ask several things at once; each is answered as if it had come alone.
+ */
+export interface SubmitAll {
+  /**
+   * @minItems 1
+   * @maxItems 64
+   */
+  asked: Submit[];
+  id?: string;
+  op: 'submit_all';
+  several?: boolean;
 }
 /**
  * Follow a query of one's own from a cursor on; ``0, 0`` is the beginning.
@@ -277,18 +333,6 @@ export interface Error {
   query?: string;
 }
 /**
- * An error on the wire.
- */
-export interface ErrorInfo {
-  code: string;
-  details?: {
-    [k: string]: string | number;
-  };
-  message: string;
-  retry_after_seconds?: number | null;
-  rule?: string;
-}
-/**
  * The end: no answer, no charge.
  */
 export interface Failed {
@@ -311,6 +355,7 @@ export interface Served {
   model: string;
   slots?: number;
   trouble?: string;
+  weights?: string;
 }
 /**
  * The queue and the free slots of one model.
@@ -383,6 +428,7 @@ export interface ModelInfo {
   slots?: number;
   stands_for?: string[];
   waiting?: number;
+  weights?: string[];
 }
 /**
  * The price of a model: micro-credits a unit of :class:`Usage`.
@@ -483,6 +529,7 @@ export interface Settled {
   query: string;
   running_seconds?: number;
   seconds?: number;
+  weights?: string;
 }
 /**
  * One query, as its owner sees it.
@@ -525,6 +572,7 @@ export interface Welcome {
   epoch: number;
   id?: string;
   max_frame_bytes: number;
+  max_submits?: number;
   op: 'welcome';
   prompts_shown?: boolean;
   role: Role;
@@ -568,6 +616,14 @@ export interface ServedInfo {
   running?: number;
   slots?: number;
   trouble?: string;
+  weights?: string;
+}
+/**
+ * What would have gone in frames of its own, in that order; each as if alone.
+ */
+export interface Several {
+  op: 'several';
+  told: (Admitted | Refused | Queued | Started | Progress | Chunk | Requeued | Settled | Failed | Cancelled)[];
 }
 /**
  * What is ruled for one person, group or role, and by whom.
@@ -618,7 +674,7 @@ export interface WorkerChunk {
   attempt: number;
   epoch: number;
   op: 'chunk';
-  part?: (Text | Image | Audio | Data) | null;
+  part?: (Text | Image | Audio | Data | Rows) | null;
   query: string;
   seq: number;
   text?: string;
@@ -649,12 +705,13 @@ export interface WorkerProgress {
 /**
  * How an attempt ended; comes after its last chunk, on the connection that took all of them.
  *
- *     The answer itself is not in it: the realm has that if its stream ends at `next`. Where it does
- *     not, where the link is down, or where this does not fit a frame, the realm waits for the result
- *     of the Dask task, which says the same and brings the whole answer.
+ *     Of the answer only the last words may be in it: the realm has all of it if its stream ends at
+ *     `next` then. Where it does not, where the link is down, or where this does not fit a frame, the
+ *     realm waits for the result of the Dask task, which says the same and brings the whole answer.
  */
 export interface WorkerOutcome {
   attempt: number;
+  begun?: boolean;
   cancelled?: boolean;
   epoch: number;
   error?: ErrorInfo | null;
@@ -663,5 +720,17 @@ export interface WorkerOutcome {
   op: 'outcome';
   query: string;
   retryable?: boolean;
+  text?: string;
   usage?: Usage;
+  weights?: string;
+}
+/**
+ * What several attempts said within a few milliseconds, in that order; each as if alone.
+ */
+export interface WorkerSeveral {
+  op: 'several';
+  /**
+   * @maxItems 4096
+   */
+  said: (WorkerChunk | WorkerProgress | WorkerOutcome)[];
 }

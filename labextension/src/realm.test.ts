@@ -1,55 +1,10 @@
-import type { ClientNGram, RealmNGram } from './protocol';
-import { Realm } from './realm';
-import type { Requests } from './requests';
-
-/** A socket of a realm that says what a test has it say. */
-class Socket {
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: string }) => void) | null = null;
-  onclose: ((event: { code: number }) => void) | null = null;
-  readonly heard: ClientNGram[] = [];
-
-  send(frame: string): void {
-    this.heard.push(JSON.parse(frame) as ClientNGram);
-  }
-
-  close(): void {
-    // Nobody listens any more.
-  }
-
-  tell(ngram: RealmNGram): void {
-    this.onmessage?.({ data: JSON.stringify(ngram) });
-  }
-
-  open(epoch = 1): void {
-    this.onopen?.();
-    this.tell({
-      op: 'welcome', user: 'ada', role: 'user', epoch, version: '0', max_frame_bytes: 1
-    }); // prettier-ignore
-  }
-
-  said(op: ClientNGram['op']): ClientNGram[] {
-    return this.heard.filter(one => one.op === op);
-  }
-}
+import { realmOf } from './realm.double';
 
 const QUERY = {
   model: 'chat',
   messages: [{ role: 'user' as const, parts: [{ type: 'text' as const, text: 'hi' }] }]
 };
 const ID = 'a'.repeat(32);
-
-function realmOf(): { realm: Realm; sockets: Socket[] } {
-  const sockets: Socket[] = [];
-  const requests = {
-    socket: () => {
-      const socket = new Socket();
-      sockets.push(socket);
-      return socket as unknown as WebSocket;
-    }
-  };
-  return { realm: new Realm(requests as unknown as Requests, 'test'), sockets };
-}
 
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
@@ -104,6 +59,17 @@ test('a lost socket is opened again, and goes on where it was', () => {
   expect(running.text).toBe('hello');
 });
 
+test('a socket on which nobody says welcome is given up for another', () => {
+  const { realm, sockets } = realmOf();
+  sockets[0].onopen?.();
+  jest.advanceTimersByTime(30_000);
+  expect(sockets.length).toBeGreaterThan(1);
+  sockets[sockets.length - 1].open();
+  const opened = sockets.length;
+  jest.advanceTimersByTime(60_000);
+  expect([realm.connection, sockets.length]).toEqual(['open', opened]);
+});
+
 test('a submission that nobody answered is said again with the same key', () => {
   const { realm, sockets } = realmOf();
   sockets[0].open();
@@ -143,6 +109,6 @@ test('a realm that turns one away is asked again seldom, and its reason is kept'
   expect(realm.refusal?.message).toBe('You are banned.');
   jest.advanceTimersByTime(10_000);
   expect(sockets).toHaveLength(1);
-  jest.advanceTimersByTime(30_000);
+  jest.advanceTimersByTime(20_000);
   expect(sockets).toHaveLength(2);
 });

@@ -22,6 +22,9 @@ import { Running } from './running';
 import { Sysop } from './sysop/acts';
 import type { ConnectionState, IPage, IQuote, IRealm } from './tokens';
 
+/** For so long nothing more may have been asked elsewhere before what was spent is read anew. */
+const ELSEWHERE_MS = 300;
+
 export class Realm implements IRealm {
   constructor(
     private readonly _requests: Requests,
@@ -67,8 +70,8 @@ export class Realm implements IRealm {
     return this._notice;
   }
 
-  get settled(): ISignal<this, Running> {
-    return this._settled;
+  get spent(): ISignal<this, void> {
+    return this._spent;
   }
 
   get running(): ReadonlyArray<Running> {
@@ -93,13 +96,16 @@ export class Realm implements IRealm {
     return running;
   }
 
-  follow(id: string): Running {
+  follow(id: string, model = '', hold = 0): Running {
     const known = this._followed.get(id);
     if (known) {
+      if (known.hold === 0) {
+        known.admitted({ query: id, model: known.model || model, hold_micro: hold });
+      }
       return known;
     }
     const running = new Running(this, null, '');
-    running.admitted({ query: id, model: '', hold_micro: 0 });
+    running.admitted({ query: id, model, hold_micro: hold });
     this._followed.set(id, running);
     this._connection.say(running.cursor);
     this._runningChanged.emit();
@@ -123,6 +129,12 @@ export class Realm implements IRealm {
       this._followed.delete(running.id);
     }
     this._runningChanged.emit();
+  }
+
+  askedElsewhere(): void {
+    // A notebook that runs all its cells is told of once.
+    window.clearTimeout(this._elsewhere);
+    this._elsewhere = window.setTimeout(() => this._spent.emit(), ELSEWHERE_MS);
   }
 
   watch(): IDisposable {
@@ -181,6 +193,7 @@ export class Realm implements IRealm {
     if (this.isDisposed) {
       return;
     }
+    window.clearTimeout(this._elsewhere);
     this._connection.dispose();
     Signal.clearData(this);
   }
@@ -241,6 +254,9 @@ export class Realm implements IRealm {
         return;
       case 'welcome':
         return;
+      case 'several':
+        ngram.told.forEach(one => this._heard(one));
+        return;
       default:
         this._event(ngram);
     }
@@ -258,7 +274,7 @@ export class Realm implements IRealm {
       this._followed.delete(event.query);
       this._unwanted.delete(running);
       this._runningChanged.emit();
-      this._settled.emit(running);
+      this._spent.emit();
     }
   }
 
@@ -288,6 +304,7 @@ export class Realm implements IRealm {
   private readonly _followed = new Map<string, Running>();
   /** To be cancelled, until they have ended. */
   private readonly _unwanted = new Set<Running>();
+  private _elsewhere = 0;
   private _watchers = 0;
   private _welcome: Welcome | null = null;
   private _refusal: ErrorInfo | null = null;
@@ -295,7 +312,7 @@ export class Realm implements IRealm {
   private readonly _connectionChanged = new Signal<this, ConnectionState>(this);
   private readonly _stateChanged = new Signal<this, RealmState>(this);
   private readonly _notice = new Signal<this, Notice>(this);
-  private readonly _settled = new Signal<this, Running>(this);
+  private readonly _spent = new Signal<this, void>(this);
   private readonly _runningChanged = new Signal<this, void>(this);
 }
 

@@ -92,16 +92,21 @@ export interface IRealm extends IDisposable {
   readonly state: RealmState | null;
   readonly stateChanged: ISignal<IRealm, RealmState>;
   readonly notice: ISignal<IRealm, Notice>;
-  /** Emitted when a query of one's own has ended here: the balance is another. */
-  readonly settled: ISignal<IRealm, IRunning>;
+  /** Emitted when a query of one's own has ended, here or perhaps elsewhere: the balance is another. */
+  readonly spent: ISignal<IRealm, void>;
   /** Queries of this page that have not ended, oldest first. */
   readonly running: ReadonlyArray<IRunning>;
   readonly runningChanged: ISignal<IRealm, void>;
 
   /** Ask; the same `key` never runs twice. */
   ask(query: Query, key?: string): IRunning;
-  /** Follow a query that was asked elsewhere, or open one that has ended. */
-  follow(id: string): IRunning;
+  /**
+   * Follow a query that was asked elsewhere, or open one that has ended. The model and what is held
+   * for it are shown until, or where, the realm does not tell them itself.
+   */
+  follow(id: string, model?: string, hold?: number): IRunning;
+  /** Something else of this page may have asked the realm, as a notebook's cell: say so in a moment. */
+  askedElsewhere(): void;
   /** Keep `state` fresh until the result is disposed. */
   watch(): IDisposable;
 
@@ -146,7 +151,7 @@ export interface ISysop {
     quotas: Quotas | null,
     reason: string
   ): Promise<void>;
-  worker(name: string, order: 'drain' | 'resume'): Promise<void>;
+  worker(name: string, order: 'drain' | 'resume' | 'remove'): Promise<void>;
   model(worker: string, order: 'load' | 'unload', model: string): Promise<void>;
   notice(text: string): Promise<void>;
   pause(on: boolean, reason: string): Promise<void>;

@@ -14,6 +14,7 @@ from mtor_kernel.protocol.account import show_credits
 from mtor_kernel.protocol.errors import RealmError
 from mtor_kernel.protocol.media import joined, mime_of
 from mtor_kernel.protocol.query import Audio, Image
+from mtor_kernel.telling.figures import show_retry
 
 #: Under this name a result carries, for programs, what it cost or why there is none.
 META = "mtor-kernel/query"
@@ -51,9 +52,8 @@ def looked(value: dict[str, Any]) -> CallToolResult:
 
 def refused(error: RealmError) -> CallToolResult:
     """Return an error: its sentence, and when to try again."""
-    said = error.message
-    if error.retry_after_seconds is not None:
-        said += f" Try again in {error.retry_after_seconds:.0f} seconds."
+    when = show_retry(error).capitalize()
+    said = f"{error.message} {when}." if when else error.message
     why = {"error": msgspec.to_builtins(error.info())}
     return CallToolResult(content=[_text(said)], is_error=True, _meta={META: why})
 

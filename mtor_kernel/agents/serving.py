@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import uvicorn
 from mcp.server.stdio import stdio_server
 from starlette.responses import JSONResponse
@@ -16,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mtor_kernel.agents.files import Roots
 from mtor_kernel.agents.server import make_server
+from mtor_kernel.agents.unread import Answering
 from mtor_kernel.client.aio import RealmClient
 from mtor_kernel.locate import Address
 from mtor_kernel.protocol.errors import BadInput, Unauthenticated, Unavailable
@@ -26,16 +31,29 @@ TOKEN_VARIABLE = "MTOR_MCP_TOKEN"  # noqa: S105 (the name of a variable)
 MIN_TOKEN_CHARACTERS = 16
 #: The only address that is listened on.
 LOOPBACK = "127.0.0.1"
+#: What ends the server.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: How long calls over HTTP may go on then, in whole seconds.
+GRACE_SECONDS = 1
 
 
 async def serve_stdio(find: Callable[[], Address], folders: Iterable[str | Path] = ()) -> None:
-    """Serve the agent at the other end of standard input and output until it hangs up."""
+    """Serve the agent at the other end of standard input and output until it hangs up.
+
+    A signal ends the process; calls under way are cancelled first, and so are their queries.
+    """
     roots = Roots(folders)
     async with RealmClient(find=find) as realm:
         server = make_server(realm, roots)
         # Standard output is the protocol's alone: whatever else prints there goes to the error.
         async with stdio_server() as (read, write):
-            await server.run(read, write, server.create_initialization_options())
+            heard = Answering(read, write)
+            with _until_signalled() as ended:
+                await server.run(heard, write, server.create_initialization_options())
+            if ended:
+                await realm.close()
+                # The package waits for a line in a thread that nothing wakes, and then for it.
+                os._exit(128 + ended[0])
 
 
 async def serve_http(
@@ -61,9 +79,33 @@ async def serve_http(
         async with RealmClient(find=find) as realm:
             app = Guarded(make_server(realm, roots).streamable_http_app(host=LOOPBACK), token)
             config = uvicorn.Config(
-                app, log_config=None, log_level=logging.WARNING, access_log=False, lifespan="on"
+                app,
+                log_config=None,
+                log_level=logging.WARNING,
+                access_log=False,
+                lifespan="on",
+                timeout_graceful_shutdown=GRACE_SECONDS,
             )
             await uvicorn.Server(config).serve(sockets=[listener])
+
+
+@contextmanager
+def _until_signalled() -> Iterator[list[int]]:
+    """Cancel what is awaited inside when a signal comes; the list then holds its number."""
+    loop, came = asyncio.get_running_loop(), list[int]()
+
+    def end(number: int) -> None:
+        came.append(number)
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        for number in SIGNALS:
+            loop.add_signal_handler(number, end, number)
+        try:
+            yield came
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
 
 
 class Guarded:

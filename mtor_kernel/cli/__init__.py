@@ -6,6 +6,8 @@ What a subcommand needs is imported when it runs, so that ``mtor --help`` answer
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,6 +29,7 @@ COMMANDS = {
     "pull": "fetch the weights of a model",
     "realm": "run, find or stop a realm",
     "scheduler": "run a Dask scheduler for workers on several machines",
+    "store": "move what the realm remembers into another database",
     "sysop": "run the place: people, quotas, credits, workers, audit",
     "worker": "serve an operator's Dask scheduler",
 }
@@ -43,13 +46,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in words[:1]:
             import_module(f"mtor_kernel.cli.{name}").add_arguments(subparser)
     given = parser.parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal cannot show is no reason to break off an answer.
+            stream.reconfigure(errors="replace")
     try:
         status: int = import_module(f"mtor_kernel.cli.{given.command}").run(given)
+        if sys.stdout is not None:  # it may have been closed
+            sys.stdout.flush()
     except RealmError as error:
         from mtor_kernel.telling.markdown import readable
 
         print(f"mtor: {readable(error.message)}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read has read enough. Python would complain once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"mtor: {told_of(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def told_of(error: OSError) -> str:
+    """Return what the system refuses, as a sentence."""
+    if error.strerror is None:
+        return str(error)
+    what = f"{error.filename}: " if error.filename is not None else ""
+    return f"{what}{error.strerror}."

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
+from typing import TYPE_CHECKING
 
-from mtor_kernel.protocol.account import show_credits
+if TYPE_CHECKING:
+    from mtor_kernel.client import RunningQuery
+
+#: The exit status of who is interrupted, as a shell has it.
+INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +37,9 @@ def run(given: argparse.Namespace) -> int:
     from mtor_kernel.client import connect
     from mtor_kernel.protocol.ngram import Chunk, Requeued
     from mtor_kernel.telling.markdown import readable
+    from mtor_kernel.telling.story import cost_line
 
+    _end_on_signals()
     prompt = " ".join(given.prompt) or sys.stdin.read()
     options = {
         name: value
@@ -38,24 +47,45 @@ def run(given: argparse.Namespace) -> int:
         if (value := getattr(given, name)) is not None
     }
     model = "vision" if given.image and given.model == "chat" else given.model
+    running: RunningQuery | None = None
     with connect() as realm:
         query = realm.prepare(
             prompt, model, attach=given.image, kind="image", system=given.system, **options
         )
-        with realm.submit(query) as running:
-            for event in running.events():
-                if isinstance(event, Chunk):
-                    # A terminal obeys what it is shown, and a model repeats what it was fed.
-                    print(readable(event.text), end="", flush=True)
-                elif isinstance(event, Requeued):
-                    print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
-            reply = running.answer()
-    charge = reply.charge
-    tokens = charge.usage.input_tokens + charge.usage.output_tokens
+        try:
+            with realm.submit(query) as running:
+                for event in running.events():
+                    if isinstance(event, Chunk):
+                        # A terminal obeys what it is shown, and a model repeats what it was fed.
+                        print(readable(event.text), end="", flush=True)
+                    elif isinstance(event, Requeued):
+                        print(f"\n[{event.reason}: it starts afresh]", file=sys.stderr)
+                reply = running.answer()
+        except KeyboardInterrupt:
+            # It may come while the query is on its way and nobody has it yet.
+            print(f"\n{_end_of(running)}", file=sys.stderr)
+            return INTERRUPTED
     print()
-    print(
-        f"{reply.model} · {tokens} tokens · {reply.seconds:.1f} s · "
-        f"{show_credits(charge.amount_micro)} credits",
-        file=sys.stderr,
-    )
+    print(cost_line(reply), file=sys.stderr)
     return 0
+
+
+def _end_on_signals() -> None:
+    """Have a signal end the command as an exception does: whatever was asked is cancelled then."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # and not: ignored, as by nohup
+            signal.signal(number, lambda came, _: sys.exit(128 + came))
+
+
+def _end_of(running: RunningQuery | None) -> str:
+    """Return what became of a query that was interrupted, and cancelled by that."""
+    from mtor_kernel.protocol.ngram import QueryEnd
+    from mtor_kernel.telling.story import last_line
+
+    if running is not None and running.ended:
+        for event in running.events():
+            if isinstance(event, QueryEnd):
+                return last_line(event)
+    return "cancelling · your history will tell what it cost"

@@ -10,9 +10,6 @@ from mtor_kernel.protocol.errors import BadInput
 if TYPE_CHECKING:
     from traitlets.config import Config
 
-#: The file that is read from the data folder where none is named.
-CONFIG_NAME = "realm_config.py"
-
 
 def configured(path: Path | None, database: str | None) -> Config:
     """Return what a file says, with the store of the command line in place of its own.
@@ -20,19 +17,12 @@ def configured(path: Path | None, database: str | None) -> Config:
     Raises
     ------
     BadInput
-        There is no such file, or the store's URL holds a password.
+        There is no such file, it cannot be read as Python, or the store's URL holds a password.
     """
-    from traitlets.config import Config
-    from traitlets.config.loader import PyFileConfigLoader
-
     from mtor_kernel.locate import data_dir
+    from mtor_kernel.realm.configfile import read_config
 
-    file = path or data_dir() / CONFIG_NAME
-    if path is not None and not path.is_file():
-        raise BadInput(f"There is no configuration file {path}.")
-    config = Config()
-    if file.is_file():
-        config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+    config = read_config(path, data_dir())
     if database is not None:
         config.Realm.database_url = _without_password(database)
     return config
@@ -45,7 +35,7 @@ def _without_password(url: str) -> str:
 
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return url  # the store says what is wrong with it
     if parsed.password or "password" in parsed.query:
         raise BadInput(

@@ -54,6 +54,7 @@ def _checks(given: argparse.Namespace) -> list[tuple[str, Callable[[], Iterator[
         ("Models", lambda: _models(given.catalogue)),
         ("Store", lambda: _store(given)),
         ("Realm", _realm),
+        ("Dask", lambda: _cluster(given)),
         ("Ports", _ports),
         ("Keys", _keys),
     ]
@@ -132,6 +133,24 @@ def _realm() -> Iterator[Finding]:
         yield Finding(mark, f"worker {worker.name} is {worker.state}")
     if not state.workers:
         yield Finding(Mark.BAD, "no worker is linked: see dask/worker.log in the data folder")
+
+
+def _cluster(given: argparse.Namespace) -> Iterator[Finding]:
+    from mtor_kernel.cli.configured import configured
+    from mtor_kernel.cli.doctor_cluster import check_cluster, scheduler_of
+    from mtor_kernel.locate import RuntimeFile, data_dir, is_well
+    from mtor_kernel.realm.certs import Certs
+
+    config = configured(given.config, given.database)
+    folder = data_dir()
+    certs = config.HubRealm.get("certs", "") or folder / "tls"
+    scheduler = config.HubRealm.get("scheduler", "")
+    if not scheduler:
+        runtime = RuntimeFile().read()
+        # What a realm that is gone has left there names nobody, or somebody else by now.
+        lives = runtime is not None and is_well(runtime)
+        scheduler = scheduler_of(folder / "dask") if lives else ""
+    yield from check_cluster(Certs(Path(certs)), scheduler)
 
 
 def _ports() -> Iterator[Finding]:

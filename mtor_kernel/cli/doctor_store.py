@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from mtor_kernel.cli.findings import Finding, Mark, verdict
 from mtor_kernel.storage import audit, ledger, schema, seals
 from mtor_kernel.storage.inspection import CONNECTIONS, Inspection, looking_at
+from mtor_kernel.storage.sqlite import durable
 
 #: SQLite versions in which two connections that write and checkpoint could corrupt the file. MTOR
 #: writes and checkpoints on one connection, which is not touched by it.
@@ -23,6 +25,8 @@ def check_store(folder: Path, url: str) -> Iterator[Finding]:
     mode = stat.S_IMODE(folder.stat().st_mode)
     safe = not mode & 0o077
     yield Finding(Mark.WELL if safe else Mark.BAD, f"{folder} has mode {mode:o}")
+    if not os.access(folder, os.W_OK):
+        yield Finding(Mark.BAD, f"{folder} cannot be written to: no realm can run there")
     if url.startswith("postgresql"):
         yield from _postgresql(url)
     else:
@@ -38,6 +42,14 @@ def _sqlite(database: Path) -> Iterator[Finding]:
         Mark.WELL if fixed else Mark.NOTE,
         f"SQLite {version}"
         + ("" if fixed else ": has the WAL-reset bug, which one writing connection never meets"),
+    )
+    # No file says this: each connection of a realm does.
+    full = durable()
+    yield Finding(
+        Mark.WELL if full else Mark.BAD,
+        "a realm writes with synchronous FULL"
+        if full
+        else "this SQLite does not sync each commit: a power cut loses what was acknowledged",
     )
     if not database.exists():
         yield Finding(Mark.NOTE, "no realm has run here yet")
@@ -71,8 +83,8 @@ def _postgresql(url: str) -> Iterator[Finding]:
             f"max_connections {seen.settings['max_connections']}, {seen.connections} in use; a "
             f"realm takes {CONNECTIONS}",
         )
-        if not seen.encrypted and not seen.local:
-            yield Finding(Mark.BAD, "the connection is not encrypted: add ?sslmode=require")
+        if not seen.local:
+            yield _private(seen)
         if seen.revision is None:
             yield Finding(Mark.NOTE, "no realm has run there yet")
         elif seen.revision != schema.HEAD:
@@ -83,6 +95,15 @@ def _postgresql(url: str) -> Iterator[Finding]:
             )
         else:
             yield from _books(conn)
+
+
+def _private(seen: Inspection) -> Finding:
+    how = "?sslmode=verify-full&sslrootcert=/etc/mtor/authority.pem"
+    if not seen.encrypted:
+        return Finding(Mark.BAD, f"the connection is not encrypted: add {how}")
+    if not seen.verified:
+        return Finding(Mark.NOTE, f"whoever answers there is believed: {how} makes sure who it is")
+    return Finding(Mark.WELL, "the connection is encrypted, and it was made sure who answers")
 
 
 def _durable(seen: Inspection) -> Iterator[Finding]:

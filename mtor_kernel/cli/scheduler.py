@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from pathlib import Path
+
+from mtor_kernel.protocol.errors import Unavailable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,7 @@ def run(given: argparse.Namespace) -> int:
     from mtor_kernel.realm.certs import Certs
     from mtor_kernel.realm.cluster import SETTINGS
 
+    _check_free(given.host, given.port)
     command = [sys.executable, "-m", "dask", "scheduler", *Certs(given.certs).check().arguments()]
     command += [f"--host=tls://{given.host}", f"--port={given.port}"]
     command += ["--no-dashboard", "--dashboard-address=127.0.0.1:0"]
@@ -35,3 +39,16 @@ def run(given: argparse.Namespace) -> int:
     sys.stdout.flush()
     # It is this interpreter, with arguments of our own.
     return os.execv(command[0], command)  # noqa: S606
+
+
+def _check_free(host: str, port: int) -> None:
+    """Say in a sentence what Dask would say in a page."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise Unavailable(
+            f"The scheduler cannot listen on port {port} of {host} ({why}): end what does, or "
+            "name another by --port and --host."
+        ) from None

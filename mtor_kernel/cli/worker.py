@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Become ``dask worker``."""
-    if given.certs is not None:
-        from mtor_kernel.realm.certs import Certs
+    from mtor_kernel.realm.certs import Certs, check_files, recognise
 
+    if given.certs is not None:
         certs = Certs(given.certs).check()
         given.tls_ca_file, given.tls_cert = str(certs.authority), str(certs.certificate)
         given.tls_key = str(certs.key)
@@ -44,6 +44,10 @@ def run(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
+    if given.tls_ca_file and given.tls_cert and given.tls_key:
+        files = [Path(each) for each in (given.tls_ca_file, given.tls_cert, given.tls_key)]
+        check_files(*files)
+        recognise(given.scheduler, *files)
     command = [sys.executable, "-m", "dask", "worker", given.scheduler]
     command += [f"--nthreads={given.threads}", "--no-nanny", "--memory-limit=0", "--no-dashboard"]
     for option in ("name", "tls_ca_file", "tls_cert", "tls_key", "host"):

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
-import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from mtor_kernel.client import moments
+from mtor_kernel.client.blobs import Blobs
 from mtor_kernel.client.connection import Connection
-from mtor_kernel.client.export import as_json, as_markdown
-from mtor_kernel.client.http import Http, segment
+from mtor_kernel.client.http import Http
+from mtor_kernel.client.looking import Looking
 from mtor_kernel.client.media import Media
 from mtor_kernel.client.modalities import Modalities
-from mtor_kernel.client.moments import Moment
 from mtor_kernel.client.question import checked
 from mtor_kernel.client.replay.here import current
 from mtor_kernel.client.reply import Reply, answer_of
@@ -33,27 +29,15 @@ from mtor_kernel.protocol.errors import BadInput, WorkerLost
 from mtor_kernel.protocol.ngram import Chunk, Notice, RealmState, Requeued
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import (
-    ConversationInfo,
-    Me,
     ModelInfo,
-    Page,
-    QueryInfo,
-    UsageRow,
-    WorkerInfo,
 )
 
 if TYPE_CHECKING:
     from mtor_kernel.client.mapping.report import Report
     from mtor_kernel.client.replay.replay import Replay
 
-#: Queries that one page of the history holds.
-PAGE = 200
-#: How long a blob is taken to lie where it was sent, in seconds. A realm keeps it for much longer.
-KEPT_SECONDS = 3600.0
 #: How long a client tries to reach a realm that is gone, in seconds.
 GIVE_UP_SECONDS = 60.0
-#: Pictures and sounds that wait for their query where answers are replayed, in bytes.
-MOST_UNSENT_BYTES = 64 * 1024 * 1024
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -64,7 +48,7 @@ class Quote(msgspec.Struct, frozen=True):
     eta_seconds: float | None = None
 
 
-class RealmClient(Modalities):
+class RealmClient(Modalities, Looking):
     """A realm's asynchronous face, for one event loop.
 
     Promises: one WebSocket, opened on first need, that comes back by itself; a query that is
@@ -107,10 +91,7 @@ class RealmClient(Modalities):
         self._connection = Connection(self._whereabouts, ca, give_up_seconds)
         #: What only the sysop may.
         self.sysop = SysopDesk(self._http)
-        #: Until when each blob that was sent is taken to lie where it was sent to.
-        self._sent: dict[tuple[Address, str, str], float] = {}
-        #: What is to be sent with the query that names it, by blob.
-        self._to_send: dict[str, Media] = {}
+        self._blobs = Blobs(self._whereabouts, self._http)
         #: How the latest map went, or goes.
         self.last_map: Report | None = None
 
@@ -156,7 +137,10 @@ class RealmClient(Modalities):
         RealmError
             The realm refused it, or cannot be reached; or it is replayed and not recorded.
         """
-        checked(query, key or "k")
+        return await self.submit_checked(checked(query, key or "k"), key)
+
+    async def submit_checked(self, query: Query, key: str | None = None) -> Running:
+        """Do the same with a query that is known to be one that can be sent."""
         if self.replay is None:
             return await self._submit(query, key)
         turn = await asyncio.to_thread(self.replay.turn, query, key)
@@ -169,28 +153,15 @@ class RealmClient(Modalities):
             raise
 
     async def _submit(self, query: Query, key: str | None) -> Running:
-        await self._send(query.blobs)
+        if blobs := query.blobs:
+            await self._blobs.send(blobs)
         self._connection.wake()
         return await self._connection.conversation.submit(query, key or uuid.uuid4().hex)
 
-    async def bring(self, media: Media) -> str:
-        """Return the blob of a picture or a sound that a query will name.
-
-        It is sent to the realm now; where answers are replayed, with a query that is not.
-        """
-        if self.replay is None:
-            return await self.upload(media)
-        blob = sha256(media.content).hexdigest()
-        if not self.replay.only:
-            self._to_send[blob] = media
-            while sum(len(one.content) for one in self._to_send.values()) > MOST_UNSENT_BYTES:
-                await self._send([next(iter(self._to_send))])
-        return blob
-
-    async def _send(self, blobs: Iterable[str]) -> None:
-        for blob in blobs:
-            if media := self._to_send.pop(blob, None):
-                await self.upload(media)
+    def follow(self, query: str) -> Running:
+        """Go on with a query of one's own, by its id: from its beginning, also if it has ended."""
+        self._connection.wake()
+        return self._connection.conversation.follow(query)
 
     async def ask(
         self, prompt: str, model: str = "chat", *, key: str | None = None, **how: Any
@@ -225,6 +196,7 @@ class RealmClient(Modalities):
 
     async def watch(self) -> AsyncGenerator[RealmState | Notice, None]:
         """Yield how the realm stands, and what the sysop says, as it changes."""
+        self._check_may_ask()
         self._connection.wake()
         async with aclosing(self._connection.conversation.watch()) as news:
             async for one in news:
@@ -257,112 +229,13 @@ class RealmClient(Modalities):
             await asyncio.to_thread(replay.keep_models, found)
         return found
 
-    async def workers(self) -> list[WorkerInfo]:
-        """Return who serves."""
-        return await self._http.list("api/workers", WorkerInfo)
-
-    async def queue(self) -> RealmState:
-        """Return the depth of every lane, and whether admission is open."""
-        return await self._http.get("api/lanes", RealmState)
-
-    async def me(self) -> Me:
-        """Return who one is here, and what one has."""
-        return await self._http.get("api/me", Me)
-
-    async def history(
-        self,
-        search: str = "",
-        limit: int = 20,
-        *,
-        model: str = "",
-        status: str = "",
-        since: Moment = None,
-        until: Moment = None,
-    ) -> list[QueryInfo]:
-        """Return one's own latest queries, newest first.
-
-        Parameters
-        ----------
-        search
-            Words in the first 200 characters of the question.
-        model
-            As it was asked for, or the one that answered.
-        status
-            ``queued``, ``running``, ``settled``, ``failed`` or ``cancelled``.
-        since, until
-            Days or times, such as ``2026-11-22``, ``today`` or a ``datetime``; both are included.
-        """
-        sought = {
-            "search": search,
-            "model": model,
-            "stage": status,
-            "since": moments.since(since),
-            "until": moments.until(until),
-        }
-        found: list[QueryInfo] = []
-        before = ""
-        while len(found) < limit:
-            most = min(limit - len(found), PAGE)
-            page = await self._http.get("api/queries", Page, **sought, before=before, limit=most)
-            found += [msgspec.convert(item, QueryInfo) for item in page.items]
-            before = page.next
-            if not before:
-                break
-        return found
-
-    async def usage(self, days: int = 30) -> list[UsageRow]:
-        """Return what one spent, by day and model."""
-        return await self._http.list("api/usage", UsageRow, days=days)
-
-    async def info(self, id: str) -> QueryInfo:
-        """Return one of one's own queries, with its question and its answer."""
-        return await self._http.get(f"api/queries/{segment(id)}", QueryInfo)
-
     async def quote(self, query: Query, count: int = 1) -> Quote:
         """Return what `query` would cost at most, and when the last of `count` would start."""
         if self.replay is not None and self.replay.only:
             return Quote(query.model, 0, 0.0)  # what is replayed costs nothing
-        await self._send(query.blobs)
+        await self._blobs.send(query.blobs)
         path = "api/quote" if count == 1 else f"api/quote?count={count}"
         return await self._http.post(path, checked(query), Quote)
-
-    async def cancel(self, id: str) -> None:
-        """Stop one of one's own queries. One that has ended stays as it is."""
-        await self._http.fetch("DELETE", f"api/queries/{segment(id)}")
-
-    # Conversations.
-
-    async def conversations(self, limit: int = 50) -> list[ConversationInfo]:
-        """Return one's own conversations, the latest first, without their queries."""
-        return await self._http.list("api/conversations", ConversationInfo, limit=limit)
-
-    async def conversation(self, id: str) -> ConversationInfo:
-        """Return one conversation with its questions and answers."""
-        return await self._http.get(f"api/conversations/{segment(id)}", ConversationInfo)
-
-    async def keep_turn(self, id: str, name: str, query: str) -> None:
-        """Add an answered query to a conversation, which begins with its first.
-
-        `id` is one's own choice, 32 hexadecimal digits, and so is the `name` of a new one.
-        """
-        turn = {"query": query, "name": name}
-        await self._http.post(f"api/conversations/{segment(id)}", turn, Any)
-
-    async def rename_conversation(self, id: str, name: str) -> ConversationInfo:
-        """Call a conversation something else."""
-        path = f"api/conversations/{segment(id)}"
-        return await self._http.post(path, {"name": name}, ConversationInfo, "PATCH")
-
-    async def forget_conversation(self, id: str) -> None:
-        """Drop a conversation; its queries stay in the history."""
-        await self._http.fetch("DELETE", f"api/conversations/{segment(id)}")
-
-    async def export_conversation(self, id: str, form: str = "markdown") -> str:
-        """Return a conversation as a document: ``markdown`` or ``json``."""
-        forms = {"markdown": as_markdown, "json": as_json}
-        if form not in forms:
-            raise BadInput(f"A conversation is exported as markdown or json, not as {form!r}.")
-        return forms[form](await self.conversation(id))
 
     # Blobs.
 
@@ -371,22 +244,16 @@ class RealmClient(Modalities):
 
         What this client has sent of late is not sent again.
         """
-        if isinstance(content, Media):
-            data, mime = content.content, mime or content.mime
-        elif isinstance(content, bytes):
-            data = content
-        else:
-            data = await asyncio.to_thread(Path(content).read_bytes)
-            mime = mime or mimetypes.guess_type(content)[0] or ""
-        mime = mime or "application/octet-stream"
-        now, sent = time.monotonic(), (await self.address(), sha256(data).hexdigest(), mime)
-        if self._sent.get(sent, now) > now:
-            return sent[1]
-        headers = {"Content-Type": mime}
-        response = await self._http.fetch("POST", "api/blobs", body=data, headers=headers)
-        self._sent = {one: until for one, until in self._sent.items() if until > now}
-        self._sent[sent] = now + KEPT_SECONDS
-        return str(self._http.decode(response.body, dict[str, Any])["id"])
+        return await self._blobs.upload(content, mime)
+
+    async def bring(self, media: Media) -> str:
+        """Return the blob of a picture or a sound that a query will name.
+
+        It is sent to the realm now; where answers are replayed, with a query that is not.
+        """
+        if self.replay is None:
+            return await self.upload(media)
+        return await self._blobs.put_off(media, forget=self.replay.only)
 
     async def download(self, blob: str) -> bytes:
         """Return the bytes of a blob."""
@@ -394,7 +261,7 @@ class RealmClient(Modalities):
             kept = await asyncio.to_thread(self.replay.fetch, blob)
             if kept is not None:
                 return kept
-        return (await self._http.fetch("GET", f"api/blobs/{segment(blob)}")).body
+        return await self._blobs.download(blob)
 
     def _keep_map(self, report: Report) -> None:
         self.last_map = report

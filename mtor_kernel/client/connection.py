@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mtor_kernel._version import __version__
@@ -13,15 +14,26 @@ from mtor_kernel.client.conversation import Conversation
 from mtor_kernel.client.http import realm_error, ssl_context
 from mtor_kernel.client.whereabouts import Whereabouts
 from mtor_kernel.locate import Address
-from mtor_kernel.protocol.codec import decode, encode
+from mtor_kernel.protocol.codec import MAX_DEPTH, MAX_FRAME_BYTES, decode, encode, nests_deeper
 from mtor_kernel.protocol.errors import (
     Denied,
     Malformed,
+    QuotaExceeded,
     RealmError,
     RealmUnreachable,
     Unauthenticated,
 )
-from mtor_kernel.protocol.ngram import SUBPROTOCOL, ClientNGram, Error, Hello, RealmNGram, Welcome
+from mtor_kernel.protocol.ngram import (
+    MAX_SUBMITS,
+    SUBPROTOCOL,
+    ClientNGram,
+    Error,
+    Hello,
+    RealmNGram,
+    Submit,
+    SubmitAll,
+    Welcome,
+)
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
@@ -41,6 +53,11 @@ SETTLED_SECONDS = 5.0
 MAX_READ_BYTES = 4 * 1024 * 1024
 #: How long a close waits for what was said last to be on its way, in seconds.
 FLUSH_SECONDS = 1.0
+
+#: More than what a frame of several submissions has around them.
+_ENVELOPE_BYTES = 64
+#: The levels of nesting that it adds.
+_ENVELOPE_DEPTH = 2
 
 #: mypy takes no union where a type is asked for.
 _REALM_NGRAM: Any = RealmNGram
@@ -98,7 +115,7 @@ class Connection:
         while self.conversation.needed:
             try:
                 await self._carry()
-            except (Denied, RealmUnreachable) as error:
+            except (Denied, QuotaExceeded, RealmUnreachable) as error:
                 self.conversation.give_up(error)
             except (OSError, RealmError) as error:
                 _log.debug("the realm cannot be reached: %r", error)
@@ -149,9 +166,10 @@ class Connection:
         if not isinstance(welcome, Welcome):
             raise Malformed(f"The realm began with {type(welcome).__name__}, not with Welcome.")
         outbox = self._outbox = asyncio.Queue()
+        most = min(welcome.max_submits, MAX_SUBMITS)
         for ngram in self.conversation.opened():
             outbox.put_nowait(ngram)
-        writer = asyncio.create_task(_write(socket, outbox))
+        writer = asyncio.create_task(_write(socket, outbox, most))
         try:
             await self._listen(socket)
         finally:
@@ -214,16 +232,57 @@ async def open_socket(address: Address, ca: str | None) -> WebSocketClientConnec
         raise
     except HTTPClientError as error:
         refusal = realm_error(error)
-        if isinstance(refusal, Denied):
+        if isinstance(refusal, Denied | QuotaExceeded):
             raise refusal from None
         raise ConnectionError(f"no socket: {error}") from error
     except WebSocketError as error:
         raise ConnectionError(f"no socket: {error}") from error
 
 
-async def _write(socket: WebSocketClientConnection, outbox: asyncio.Queue[ClientNGram]) -> None:
-    while await _send(socket, await outbox.get()):
-        outbox.task_done()
+async def _write(
+    socket: WebSocketClientConnection, outbox: asyncio.Queue[ClientNGram], most: int
+) -> None:
+    """Send what comes, in order; submissions that come together in one frame, `most` of them."""
+    while True:
+        said = [await outbox.get()]
+        while not outbox.empty():
+            said.append(outbox.get_nowait())
+        for ngram in together(said, most):
+            if not await _send(socket, ngram):
+                return
+        for _ in said:
+            outbox.task_done()
+
+
+def together(said: Iterable[ClientNGram], most: int) -> Iterator[ClientNGram]:
+    """Yield the same n-grams, neighbouring submissions joined, up to `most` and a frame's size."""
+    waiting: list[Submit] = []
+    size = 0
+    for ngram in said:
+        length = _length(ngram) if most > 1 else 0
+        full = len(waiting) == most or size + length > MAX_FRAME_BYTES - _ENVELOPE_BYTES
+        if waiting and (not length or full):
+            yield _joined(waiting)
+            waiting, size = [], 0
+        if length and isinstance(ngram, Submit):
+            waiting.append(ngram)
+            size += length + 1
+        else:
+            yield ngram
+    if waiting:
+        yield _joined(waiting)
+
+
+def _length(ngram: ClientNGram) -> int:
+    """Return the bytes of a submission; 0: it goes alone, as others would make it nest too deep."""
+    if not isinstance(ngram, Submit):
+        return 0
+    frame = encode(ngram)
+    return 0 if nests_deeper(frame, MAX_DEPTH - _ENVELOPE_DEPTH) else len(frame)
+
+
+def _joined(submits: list[Submit]) -> ClientNGram:
+    return submits[0] if len(submits) == 1 else SubmitAll(tuple(submits), several=True)
 
 
 async def _send(socket: WebSocketClientConnection, ngram: ClientNGram) -> bool:

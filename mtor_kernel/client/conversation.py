@@ -22,6 +22,7 @@ from mtor_kernel.protocol.ngram import (
     RealmNGram,
     RealmState,
     Refused,
+    Several,
     Submit,
     Unwatch,
     Watch,
@@ -39,6 +40,20 @@ class _Submission:
         self.sent = False
         #: Nobody waits for it any more: what is admitted from now on is cancelled at once.
         self.abandoned = False
+
+    def tell(self, answer: Running | RealmError) -> None:
+        """Give the answer to whoever waits for it, also to one who was cancelled just now."""
+        self.wait_again()
+        if isinstance(answer, RealmError):
+            self.answer.set_exception(answer)
+            self.answer.exception()  # seen: an abandoned one has nobody to tell
+        else:
+            self.answer.set_result(answer)
+
+    def wait_again(self) -> None:
+        """Wait for the answer though who waited for it was cancelled."""
+        if self.answer.cancelled():
+            self.answer = asyncio.get_running_loop().create_future()
 
 
 class Conversation:
@@ -69,10 +84,19 @@ class Conversation:
         self._submissions[submission.ngram.id] = submission
         submission.sent = self._say(submission.ngram)
         try:
-            return await asyncio.shield(submission.answer)
+            return await submission.answer
         except asyncio.CancelledError:
             await asyncio.shield(self._take_back(submission))
             raise
+
+    def follow(self, query: str) -> Running:
+        """Go on with a query of this person's that was admitted earlier, from its beginning."""
+        running = self._running.get(query)
+        if running is None:
+            running = Running(Admitted(query, "", 0, repeated=True), self._say)
+            self._running[query] = running
+            self._say(running.resume())
+        return running
 
     async def watch(self) -> AsyncGenerator[RealmState | Notice, None]:
         """Yield how the realm stands, and what the sysop says, as it changes."""
@@ -109,6 +133,9 @@ class Conversation:
     def heard(self, ngram: RealmNGram) -> None:
         """Take in what the realm says."""
         match ngram:
+            case Several():
+                for one in ngram.told:
+                    self.heard(one)
             case Admitted():
                 self._admitted(ngram)
             case Refused():
@@ -130,9 +157,7 @@ class Conversation:
     def give_up(self, error: RealmError) -> None:
         """Nothing more will be heard: let everybody who waits know."""
         for submission in self._submissions.values():
-            if not submission.answer.done():
-                submission.answer.set_exception(error)
-                submission.answer.exception()  # seen: an abandoned one has nobody to tell
+            submission.tell(error)
         for running in self._running.values():
             running.fail(error)
         for watcher in self._watchers:
@@ -147,15 +172,14 @@ class Conversation:
             return
         # The same key again names the same query: both askers share it.
         running = self._running.setdefault(ngram.query, Running(ngram, self._say))
-        submission.answer.set_result(running)
+        submission.tell(running)
         if submission.abandoned:
             running.stop()
 
     def _answered(self, id: str, info: ErrorInfo) -> None:
         submission = self._submissions.pop(id, None)
         if submission is not None:
-            submission.answer.set_exception(from_info(info))
-            submission.answer.exception()
+            submission.tell(from_info(info))
 
     def _lost(self, ngram: Error) -> None:
         """Give a query up that the realm does not know any longer, or does not go on with."""
@@ -174,6 +198,7 @@ class Conversation:
             self._submissions.pop(submission.ngram.id, None)
             submission.answer.cancel()
             return
+        submission.wait_again()
         submission.abandoned = True
         with suppress(RealmError, TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):

@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from mtor_kernel.client.rowlist import asked_in, in_words
 from mtor_kernel.protocol.account import show_credits
 from mtor_kernel.protocol.query import Audio, Image, Message, Text
 from mtor_kernel.protocol.views import ConversationInfo, QueryInfo
@@ -32,9 +33,11 @@ def as_markdown(conversation: ConversationInfo) -> str:
 
 
 def turn_of(query: QueryInfo) -> tuple[Message, Message]:
-    """Return the question and the answer of one turn."""
+    """Return the question and the answer of one turn; rows of a table as lists in words."""
     question = query.query.messages[-1] if query.query else Message("user", (Text(query.prompt),))
-    parts = query.answer.parts if query.answer else ()
+    if query.query and query.query.rows:
+        question = Message("user", (Text(asked_in(query.query)),))
+    parts = in_words(query.answer.parts) if query.answer else ()
     return question, Message("assistant", parts or (Text(""),))
 
 

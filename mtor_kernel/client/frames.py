@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from mtor_kernel.protocol.account import MICRO, show_credits
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The models that a picture tells apart; the rest are drawn as one.
 MOST_MODELS = 9
+#: The days that are named below a picture.
+MOST_TICKS = 30
 _REST = "others"
 
 
@@ -50,15 +53,23 @@ def history_frame(queries: Sequence[QueryInfo]) -> DataFrame:
         }
         for one in queries
     ]
-    frame = pandas.DataFrame(rows, columns=list(rows[0]) if rows else _COLUMNS)
+    frame = pandas.DataFrame(rows, columns=list(_HISTORY))
     frame["asked_at"] = pandas.to_datetime(frame["asked_at"], unit="s", utc=True)
-    return frame
+    return frame.astype(_HISTORY)
 
 
-_COLUMNS = [
-    "id", "asked_at", "model", "asked", "modality", "status", "seconds", "credits",
-    "input_tokens", "output_tokens", "attempts", "question", "error",
-]  # fmt: skip
+#: The columns of each table, with their types: the same with no rows, and with nothing in them.
+_HISTORY = {
+    "id": "str", "asked_at": "datetime64[ns, UTC]", "model": "str", "asked": "str",
+    "modality": "str", "status": "str", "seconds": "float64", "credits": "float64",
+    "input_tokens": "int64", "output_tokens": "int64", "attempts": "int64", "question": "str",
+    "error": "str",
+}  # fmt: skip
+_SPENDING = {
+    "day": "datetime64[ns]", "model": "str", "queries": "int64", "credits": "float64",
+    "input_tokens": "int64", "output_tokens": "int64", "images": "int64", "audio_ms": "int64",
+    "characters": "int64",
+}  # fmt: skip
 
 
 class Spending(Sequence[UsageRow]):
@@ -106,8 +117,8 @@ class Spending(Sequence[UsageRow]):
                 }
                 for row in self._rows
             ],
-            columns=["day", "model", "queries", "credits", *names],
-        )
+            columns=list(_SPENDING),
+        ).astype(_SPENDING)
 
     @property
     def figure(self) -> Figure:
@@ -129,6 +140,7 @@ class Spending(Sequence[UsageRow]):
             below = [low + high for low, high in zip(below, spent, strict=True)]
         axes.set_ylabel("credits")
         axes.tick_params(axis="x", rotation=45 if len(days) > 5 else 0)
+        axes.set_xticks(range(0, len(days), 1 + len(days) // MOST_TICKS))
         if bars:
             axes.legend(fontsize="small")
         else:
@@ -136,8 +148,8 @@ class Spending(Sequence[UsageRow]):
         return figure
 
     def _bars(self) -> tuple[list[str], dict[str, list[float]]]:
-        """Return the days, and of each model what was spent on each of them."""
-        days = sorted({row.day for row in self._rows})
+        """Return the days, quiet ones too, and of each model what was spent on each of them."""
+        days = _days_between({row.day for row in self._rows})
         spent: dict[str, int] = {}
         for row in self._rows:
             spent[row.model] = spent.get(row.model, 0) + row.charge_micro
@@ -158,6 +170,14 @@ class Spending(Sequence[UsageRow]):
         file = io.BytesIO()
         figure.savefig(file, format="png")
         return {**plain, "image/png": base64.b64encode(file.getvalue()).decode()}
+
+
+def _days_between(days: set[str]) -> list[str]:
+    """Return every day from the first to the last."""
+    if not days:
+        return []
+    first, last = (date.fromisoformat(one) for one in (min(days), max(days)))
+    return [(first + timedelta(number)).isoformat() for number in range((last - first).days + 1)]
 
 
 def _pandas(what: str, instead: str) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import msgspec
 
+from mtor_kernel.client.given import words
 from mtor_kernel.client.whereabouts import Whereabouts
 from mtor_kernel.locate import Address
 from mtor_kernel.protocol.errors import (
@@ -16,6 +17,7 @@ from mtor_kernel.protocol.errors import (
     NotFound,
     RealmError,
     RealmUnreachable,
+    TooLarge,
     Unauthenticated,
     Unavailable,
     from_info,
@@ -34,6 +36,9 @@ T = TypeVar("T")
 CALL_SECONDS = 60.0
 #: The largest body that is read, in bytes.
 MAX_BODY_BYTES = 256 * 1024 * 1024
+#: The longest name or word that is put into an address, in bytes of it: servers take no more than
+#: 64 KiB of head in all, and cut the connection where there is more.
+MAX_NAME_BYTES = 16 * 1024
 #: The error of an answer that does not explain itself.
 _OF_STATUS: dict[int, type[RealmError]] = {
     401: Unauthenticated,
@@ -89,8 +94,7 @@ class Http:
         RealmError
             What the realm answered, or :class:`RealmUnreachable`.
         """
-        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-        target = path + (f"?{urlencode(given)}" if given else "")
+        target = path + _asked(query or {})
         address = await self._whereabouts.address()
         try:
             return await self._once(address, method, target, body, headers)
@@ -161,8 +165,24 @@ class Http:
 
 
 def segment(name: str) -> str:
-    """Return a name as one segment of a path."""
-    return quote(name, safe="")
+    """Return a name as one segment of a path; raise :class:`BadInput` where it cannot be one."""
+    made = quote(words("A name", name), safe="")
+    _check_length("That name", name, made)
+    return made
+
+
+def _asked(query: dict[str, Any]) -> str:
+    """Return what stands after the path of an address, from the question mark on."""
+    given = {name: value for name, value in query.items() if value not in (None, "")}
+    for name, value in given.items():
+        if isinstance(value, str):
+            _check_length(name, value, quote_plus(words(name, value)))
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _check_length(name: str, text: str, made: str) -> None:
+    if len(made) > MAX_NAME_BYTES:
+        raise TooLarge(f"{name} is too long, with {len(text):,} characters: shorten it.")
 
 
 def ssl_context(url: str, ca: str | None) -> ssl.SSLContext | None:

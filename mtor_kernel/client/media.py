@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from mtor_kernel.client.received import Received
 from mtor_kernel.protocol.errors import BadInput, TooLarge
 from mtor_kernel.protocol.media import Wav, mime_of
 from mtor_kernel.protocol.query import Audio, Image
@@ -104,13 +105,16 @@ def _made(value: Any, kind: Kind | None) -> Media:
         return _of_bytes(bytes(value), kind, "These bytes are")
     if isinstance(value, tuple) and (found := _samples(value)) is not None:
         return Media(_wav(*found), "audio/wav")
+    if isinstance(value, Received):
+        return _of_bytes(value.content, kind, f"This {type(value).__name__} is")
     if (drawn := _drawn(value)) is not None:
         return _of_bytes(drawn, kind, f"This {type(value).__name__} is")
     if _is_pixels(value):
         return Media(_png(value), "image/png")
     if kind != "image" and _shape(value) is not None and len(_shape(value) or ()) == 1:
         raise BadInput("An array of samples needs its rate: give the pair (samples, rate).")
-    raise BadInput(f"A {type(value).__name__} is not {_WANTED[kind]}.")
+    name = type(value).__name__
+    raise BadInput(f"{'An' if name[0] in 'aeiouAEIO' else 'A'} {name} is not {_WANTED[kind]}.")
 
 
 def _of_file(path: Path, kind: Kind | None) -> Media:
@@ -154,13 +158,6 @@ def _check_size(size: int, most: int, what: str) -> None:
 
 #: By these IPython asks an object for its picture.
 _DRAWERS = ("_repr_png_", "_repr_jpeg_")
-
-
-def _is_drawable(value: Any) -> bool:
-    if isinstance(value, type):
-        return False
-    names = ("savefig", *_DRAWERS)
-    return any(callable(getattr(value, name, None)) for name in names) or bool(_figure(value))
 
 
 def _figure(value: Any) -> Any:

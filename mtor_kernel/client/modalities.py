@@ -12,6 +12,7 @@ from mtor_kernel.client.media import Kind, Media, as_media
 from mtor_kernel.client.question import question
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.running import Running
+from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.protocol.ngram import QueryEvent
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.vectors import check_one_model, embedding_query, groups, vectors_of
@@ -132,7 +133,7 @@ class Modalities(ABC):
         """Return the vector of a text, or those of a list of texts."""
         found: list[list[float]] = []
         models: list[str] = []
-        for group in groups([texts] if isinstance(texts, str) else list(texts)):
+        for group in groups(texts_in(texts)):
             reply = await self._carried(embedding_query(group, model, **options), None, None)
             found += vectors_of(reply.parts, len(group))
             models.append(reply.model)
@@ -154,6 +155,15 @@ class Modalities(ABC):
 def listed(value: Any) -> list[Any]:
     """Return several as they are and one as a list of one."""
     return value if isinstance(value, list) else [value]
+
+
+def texts_in(given: Any) -> list[Any]:
+    """Return what is to be embedded as a list; raise :class:`BadInput` for what is none."""
+    try:
+        return [given] if isinstance(given, str) else list(given)
+    except TypeError:
+        kind = type(given).__name__
+        raise BadInput(f"A {kind} is no text: give one, or a list of texts.") from None
 
 
 def api_query(name: str, parameters: dict[str, Any], prompt: str = "") -> Query:

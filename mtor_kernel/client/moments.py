@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime, time, timedelta
 
@@ -37,11 +38,13 @@ def until(moment: Moment) -> float | None:
 
 def _span(moment: str | date | datetime | float) -> tuple[float, float]:
     if isinstance(moment, int | float):
-        return float(moment), float(moment)
+        return _seconds(moment), _seconds(moment)
     if isinstance(moment, datetime):
         return moment.timestamp(), moment.timestamp()
     if isinstance(moment, date):
         return _days(moment, moment + timedelta(days=1))
+    if not isinstance(moment, str):
+        raise _no_moment(moment)
     today, word = date.today(), moment.strip().lower()  # noqa: DTZ011 - a person's own day
     if word in ("today", "yesterday"):
         return _span(today - timedelta(days=word == "yesterday"))
@@ -53,10 +56,24 @@ def _span(moment: str | date | datetime | float) -> tuple[float, float]:
             return _span(date.fromisoformat(word))
         return _span(datetime.fromisoformat(word))
     except (ValueError, OverflowError):
-        raise BadInput(
-            f"{moment!r} is no day or time: write 2026-11-22, 2026-11, 2026-11-22T14:30, today or "
-            "yesterday."
-        ) from None
+        raise _no_moment(moment) from None
+
+
+def _seconds(moment: float) -> float:
+    try:
+        seconds = float(moment)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise _no_moment(moment)
+    return seconds
+
+
+def _no_moment(given: object) -> BadInput:
+    return BadInput(
+        f"{given!r:.60} is no day or time: write 2026-11-22, 2026-11, 2026-11-22T14:30, today or "
+        "yesterday."
+    )
 
 
 def _days(first: date, after: date) -> tuple[float, float]:

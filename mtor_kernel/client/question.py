@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mtor_kernel.client.given import words
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode
 from mtor_kernel.protocol.errors import BadInput, Malformed, TooLarge
 from mtor_kernel.protocol.ngram import Submit
@@ -57,12 +58,14 @@ def question(
     BadInput
         Something in it cannot be; says what.
     """
+    # What is no text might become one in JSON: bytes as base64, a day as its digits.
+    prompt, system = words("The prompt", prompt), words("system", system)
     turns = [Message("system", (Text(system),))] if system else []
     turns += [_turn(given) for given in messages or ()]
-    words = () if parts and not prompt else (Text(prompt),)
-    turns.append(Message("user", (*words, *parts)))
+    said = () if parts and not prompt else (Text(prompt),)
+    turns.append(Message("user", (*said, *parts)))
     made = Query(
-        tuple(turns), model, make_options(options), Priority(priority), ttl_seconds=ttl_seconds
+        tuple(turns), model, make_options(options), _priority(priority), ttl_seconds=ttl_seconds
     )
     return checked(made)
 
@@ -96,6 +99,16 @@ def _turn(given: Turn) -> Message:
         role, content = given["role"], given["content"]
     except (KeyError, TypeError):
         raise BadInput('A message is {"role": "user", "content": "…"}, or a Message.') from None
-    return msgspec.convert(
-        {"role": role, "parts": [{"type": "text", "text": content}]}, Message, strict=True
-    )
+    parts = [{"type": "text", "text": content}]
+    try:
+        return msgspec.convert({"role": role, "parts": parts}, Message, strict=True)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"An earlier turn cannot be: {error}.") from None
+
+
+def _priority(given: Priority | str) -> Priority:
+    try:
+        return Priority(given)
+    except ValueError:
+        known = " or ".join(Priority)
+        raise BadInput(f"A query's priority is {known}, not {given!r:.40}.") from None

@@ -22,7 +22,7 @@ SMALL_PIXELS = 320
 Fetch = Callable[[str], bytes]
 
 
-class _Received:
+class Received:
     """Something at the realm; its bytes come at the first look and are kept."""
 
     def __init__(self, blobs: tuple[str, ...], mime: str, fetch: Fetch, reply: Reply) -> None:
@@ -51,20 +51,25 @@ class _Received:
         return where
 
 
-class Picture(_Received):
+def opened(content: bytes) -> Any:
+    """Return a picture as a Pillow image."""
+    try:
+        from PIL import Image as Pillow
+    except ImportError:
+        raise BadInput(
+            "Pillow is not installed here: install it with `pip install pillow`, or take the "
+            "picture's bytes as .content."
+        ) from None
+    return Pillow.open(io.BytesIO(content))
+
+
+class Picture(Received):
     """A picture. A notebook shows it."""
 
     @property
     def pil(self) -> Any:
         """It as a Pillow image; Pillow must be installed."""
-        try:
-            from PIL import Image as Pillow
-        except ImportError:
-            raise BadInput(
-                "Pillow is not installed here: install it with `pip install pillow`, or take the "
-                "picture's bytes as .content."
-            ) from None
-        return Pillow.open(io.BytesIO(self.content))
+        return opened(self.content)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         plain = {"text/plain": repr(self)}
@@ -76,7 +81,7 @@ class Picture(_Received):
         return {shown: base64.b64encode(self.content).decode(), **plain}, metadata
 
 
-class Sound(_Received):
+class Sound(Received):
     """A sound. A notebook shows a player."""
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mtor_kernel.protocol.account import Charge, show_credits
-from mtor_kernel.protocol.query import Audio, Data, Image, Part
+from mtor_kernel.protocol.query import Audio, Data, Image, Part, row_answers
 
 #: How much of the answer a short form shows, in characters.
 SHOWN_CHARACTERS = 60
@@ -26,7 +26,8 @@ class Reply(msgspec.Struct, frozen=True):
     #: The model that answered, after aliases and fallbacks.
     model: str
     charge: Charge
-    #: ``stop``: the model had finished; ``length``: the limit of tokens cut it.
+    #: ``stop``: the model had finished; ``length``: the limit of tokens cut it; ``time``: there was
+    #: no time for the rest of its rows.
     finish_reason: str
     #: From submission to end, and of that from the last attempt's start to its end.
     seconds: float
@@ -35,11 +36,17 @@ class Reply(msgspec.Struct, frozen=True):
     query: str
     #: How many tries it took.
     attempts: int
+    #: What the model's weights are known by: ``sha256:…``, or what a service calls its model; empty
+    #: where nobody can tell.
+    weights: str = ""
+    #: Whether it was played from a record, and not asked for now.
+    replayed: bool = False
 
     @property
     def data(self) -> list[Any]:
         """What it found, as values: boxes, segments, vectors, an API's JSON."""
-        return [part.value for part in self.parts if isinstance(part, Data)]
+        parts = [*self.parts, *(part for one in row_answers(self.parts) for part in one.parts)]
+        return [part.value for part in parts if isinstance(part, Data)]
 
     def __str__(self) -> str:
         return self.text

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.client.transcript import Transcript
-from mtor_kernel.protocol.account import show_credits
+from mtor_kernel.protocol.account import Charge, show_credits
 from mtor_kernel.protocol.errors import QueryCancelled, RealmError, from_info
 from mtor_kernel.protocol.ngram import (
     Admitted,
@@ -63,6 +63,8 @@ class Running:
         self.repeated = admitted.repeated
         #: Whether its cancel is wanted; said again after a reconnect.
         self.cancelling = False
+        #: Whether it is played from a record.
+        self.replayed = False
         #: Who writes down how it ends, if anybody does.
         self.witness: Witness | None = None
         self._writing: asyncio.Future[None] | None = None
@@ -86,6 +88,17 @@ class Running:
     def lost(self) -> bool:
         """Whether the realm was lost before its end was known."""
         return self._lost is not None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The answer so far, or the whole of it."""
+        return self._transcript.parts
+
+    @property
+    def charge(self) -> Charge:
+        """What it cost; nothing before its end is known."""
+        end = self._transcript.end
+        return end.charge if isinstance(end, Settled | Cancelled) else Charge()
 
     async def events(self) -> AsyncGenerator[QueryEvent, None]:
         """Yield what happens to it, up to and with its end. Each event is given out once.
@@ -178,7 +191,7 @@ class Running:
         if missing:
             self._say(self.resume())
         for one in told:
-            if isinstance(one, Queued | Started) and one.model:
+            if isinstance(one, Queued | Started | Settled) and one.model:
                 self.model = one.model
             self._keep(one)
         if self._transcript.end is not None:
@@ -226,4 +239,6 @@ class Running:
             running_seconds=end.running_seconds,
             query=end.query,
             attempts=end.attempt,
+            weights=end.weights,
+            replayed=self.replayed,
         )

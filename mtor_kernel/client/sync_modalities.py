@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from mtor_kernel.client.media import Kind, as_media
-from mtor_kernel.client.modalities import WHAT_IS_IT, OnEvent, api_query, listed, value_of
+from mtor_kernel.client.modalities import WHAT_IS_IT, OnEvent, api_query, listed, texts_in, value_of
 from mtor_kernel.client.received import Picture, Sound, picture_of, sound_of
 from mtor_kernel.client.reply import Reply
 from mtor_kernel.protocol.query import Query
@@ -106,7 +106,7 @@ class PlainModalities(ABC):
         """Return the vector of a text, or those of a list of texts."""
         found: list[list[float]] = []
         models: list[str] = []
-        for group in groups([texts] if isinstance(texts, str) else list(texts)):
+        for group in groups(texts_in(texts)):
             reply = self._carried(embedding_query(group, model, **options), None)
             found += vectors_of(reply.parts, len(group))
             models.append(reply.model)

@@ -74,6 +74,13 @@ class PlainSysop:
         """Have a worker take nothing new, or with `on` false take work again."""
         self._loop.call(self._desk.drain, worker, on, reason)
 
+    def remove(self, worker: str, reason: str = "") -> None:
+        """Send a worker away once it has finished what it runs.
+
+        It is kept out, also when it or the realm starts anew, until ``drain`` with `on` false.
+        """
+        self._loop.call(self._desk.remove, worker, reason)
+
     def notice(self, text: str) -> None:
         """Say something to everybody who is connected."""
         self._loop.call(self._desk.notice, text)

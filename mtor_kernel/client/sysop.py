@@ -107,7 +107,16 @@ class SysopDesk:
 
     async def drain(self, worker: str, on: bool = True, reason: str = "") -> None:
         """Have a worker take nothing new, or with `on` false take work again."""
-        order = "drain" if on else "resume"
+        await self._order(worker, "drain" if on else "resume", reason)
+
+    async def remove(self, worker: str, reason: str = "") -> None:
+        """Send a worker away once it has finished what it runs.
+
+        It is kept out, also when it or the realm starts anew, until ``drain`` with `on` false.
+        """
+        await self._order(worker, "remove", reason)
+
+    async def _order(self, worker: str, order: str, reason: str) -> None:
         path = f"api/sysop/workers/{segment(worker)}/{order}"
         await self._http.post(path, {"reason": reason}, Any)
 

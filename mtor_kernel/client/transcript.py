@@ -19,9 +19,9 @@ from mtor_kernel.protocol.ngram import (
     Resume,
     Settled,
     Started,
-    units,
 )
 from mtor_kernel.protocol.query import Part, Text
+from mtor_kernel.protocol.units import parts_of, units
 
 
 class Transcript:
@@ -47,18 +47,7 @@ class Transcript:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The answer so far, neighbouring words joined."""
-        joined: list[Part] = []
-        words: list[str] = []
-        for piece in [*self._pieces, None]:
-            if isinstance(piece, Text):
-                words.append(piece.text)
-                continue
-            if words:
-                joined.append(Text("".join(words)))
-                words = []
-            if piece is not None:
-                joined.append(piece)
-        return tuple(joined)
+        return parts_of(self._pieces)
 
     def take(self, event: QueryEvent) -> tuple[list[QueryEvent], bool]:
         """Return what of `event` is news, and whether to ask the realm for what is missing."""

@@ -113,7 +113,14 @@ class Gate(RequestHandler):
         return await self.gateway.realm.arrive(user)
 
     def follow(self) -> Follower:
-        """Return a reader of the queries of who is asking, for as long as they may. Close it."""
+        """Return a reader of the queries of who is asking, for as long as they may. Close it.
+
+        Raises
+        ------
+        QuotaExceeded
+            They have as many as one may.
+        """
+        self.gateway.realm.readers.check(self.user)
         follower = self.gateway.realm.follow(self.user)
         self.gateway.listening[follower] = self
         return follower
@@ -193,6 +200,8 @@ class Gate(RequestHandler):
         text = self.get_query_argument(name, "")
         if len(text) > 1000:
             raise BadInput(f"{name} must be at most 1000 characters.")
+        if "\0" in text:
+            raise BadInput(f"{name} holds a NUL character: remove it.")
         return text
 
     def shape(self, status: int, info: ErrorInfo) -> tuple[int, Any]:

@@ -9,10 +9,12 @@ import msgspec
 from mtor_kernel.gateway.base import Gate
 from mtor_kernel.gateway.queries import known
 from mtor_kernel.protocol.identity import SCOPE_QUERY
-from mtor_kernel.protocol.query import QueryId
+from mtor_kernel.protocol.query import END, QueryId
 
 #: What a person calls a conversation: printable, on one line.
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+" + END)
+]
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

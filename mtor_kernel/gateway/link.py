@@ -13,9 +13,9 @@ from tornado.websocket import WebSocketClosedError
 
 from mtor_kernel.gateway.upgrade import POLICY, TOO_BIG, Socket
 from mtor_kernel.protocol.codec import encode
-from mtor_kernel.protocol.errors import BadInput, RealmError, TooLarge
+from mtor_kernel.protocol.errors import BadInput, Denied, RealmError, TooLarge
 from mtor_kernel.protocol.identity import SCOPE_LINK, User
-from mtor_kernel.protocol.ngram import LinkNGram, WorkerHello, WorkerNGram
+from mtor_kernel.protocol.link import LinkNGram, WorkerHello, WorkerNGram
 
 if TYPE_CHECKING:
     from mtor_kernel.realm.workers import Link
@@ -70,10 +70,16 @@ class WorkerSocket(Socket):
     def _join(self, said: WorkerNGram) -> None:
         if not isinstance(said, WorkerHello):
             raise BadInput("A worker says hello first.")
-        self._link = self.gateway.realm.workers.join(said, self._send)
+        self._link = self.gateway.realm.workers.join(said, self._send, self._end)
         self._late.cancel()
 
+    def _end(self) -> None:
+        self.close(POLICY, "the sysop has removed this worker")
+
     def _complain(self, error: RealmError) -> None:
+        if isinstance(error, Denied):
+            self.turn_away(error)
+            return
         self._misheard += 1
         self.gateway.counters.malformed.labels(self.kind).inc()
         log.warning("a worker's frame was refused: %s", error.message)

@@ -11,7 +11,7 @@ from mtor_kernel.gateway.base import Gate
 from mtor_kernel.gateway.blobs import Download, Upload
 from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.protocol.identity import SCOPE_LINK, User
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 
 if TYPE_CHECKING:
     from pathlib import Path

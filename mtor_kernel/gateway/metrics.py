@@ -87,14 +87,14 @@ def _of_lanes(state: RealmState) -> Iterator[GaugeMetricFamily]:
 
 
 def _of_workers(state: RealmState) -> Iterator[GaugeMetricFamily]:
-    counts = dict.fromkeys(("well", "sick", "draining", "lost"), 0)
+    counts = dict.fromkeys(("well", "sick", "draining", "lost", "removed"), 0)
     memory = GaugeMetricFamily(
         "mtor_worker_memory_bytes", "Memory that the worker's process uses", labels=["worker"]
     )
     for worker in state.workers:
         counts[worker.state] = counts.get(worker.state, 0) + 1
         memory.add_metric([worker.name], worker.memory_bytes)
-    workers = GaugeMetricFamily("mtor_workers", "Linked workers", labels=["state"])
+    workers = GaugeMetricFamily("mtor_workers", "Workers", labels=["state"])
     for is_, count in counts.items():
         workers.add_metric([is_], count)
     yield workers

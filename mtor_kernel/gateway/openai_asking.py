@@ -19,14 +19,7 @@ from mtor_kernel.gateway.sse import EventStream, event
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import BadInput, ErrorInfo, QueryCancelled, RealmError, from_info
 from mtor_kernel.protocol.identity import SCOPE_QUERY
-from mtor_kernel.protocol.ngram import (
-    Cancelled,
-    Chunk,
-    Failed,
-    RealmNGram,
-    Requeued,
-    Settled,
-)
+from mtor_kernel.protocol.ngram import Cancelled, Chunk, Failed, RealmNGram, Requeued, Settled
 from mtor_kernel.protocol.query import Modality, Part, Query, Text, text_of
 from mtor_kernel.realm.followers import Follower
 

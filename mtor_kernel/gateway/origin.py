@@ -1,7 +1,7 @@
-"""Whether a WebSocket may be opened from where it comes.
+"""Whether a WebSocket, or a request by cookie, may come from where it does.
 
-Browsers let any page open a WebSocket to anywhere, and tell the server from where. Parsed parts are
-compared whole: no prefixes, suffixes or patterns.
+Browsers let any page open a WebSocket to anywhere, and send cookies along; they tell the server
+from where. Parsed parts are compared whole: no prefixes, suffixes or patterns.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tornado.netutil import bind_sockets
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
@@ -46,14 +45,17 @@ class PersonalRealm(LoggingConfigurable):
 
     idle_seconds = Float(
         1800.0,
+        min=0,
         config=True,
         help="How long nobody may have used it before it ends; 0: never. Default: 1800",
     )
     drain_seconds = Float(
-        2.0, config=True, help="How long what runs may go on when it is stopped. Default: 2"
+        2.0, min=0, config=True, help="How long what runs may go on when it is stopped. Default: 2"
     )
-    workers = Integer(1, config=True, help="Worker processes of its cluster. Default: 1")
-    port = Integer(0, config=True, help="Port on loopback; 0: any free one. Default: 0")
+    workers = Integer(1, min=0, config=True, help="Worker processes of its cluster. Default: 1")
+    port = Integer(
+        0, min=0, max=65535, config=True, help="Port on loopback; 0: any free one. Default: 0"
+    )
 
     def __init__(self, data_dir: Path, file: RuntimeFile | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -114,34 +116,41 @@ class PersonalRealm(LoggingConfigurable):
         ready: Callable[[str], None],
     ) -> None:
         """Serve a realm beside a cluster that is coming up."""
-        from mtor_kernel.gateway.app import make_app, make_server
+        from mtor_kernel.gateway.app import make_app
+        from mtor_kernel.gateway.serving import Door, serve
         from mtor_kernel.realm.realm import Realm
 
         realm = self.realm = await Realm.open(self._data_dir, parent=self)
         token, link_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         owner = User(getpass.getuser(), Role.SYSOP, frozenset({SCOPE_QUERY, SCOPE_SYSOP}))
         app = make_app(realm, PersonalToken(token, owner, link_token), stop=self.stop)
-        server = make_server(app)
-        try:
-            sockets = bind_sockets(self.port, "127.0.0.1")
-            server.add_sockets(sockets)
-            url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
-            self._file.write(url, token)
-            ready(url)
+
+        async def join(port: int) -> None:
+            place = f"127.0.0.1:{port}/"
+            self._file.write(f"http://{place}", token)
+            ready(f"http://{place}")
             await rising
             await realm.serve(
                 cluster.address,
                 security=certs.security(),
-                link_url=url.replace("http", "ws", 1) + "link",
+                link_url=f"ws://{place}link",
                 link_token=link_token,
             )
-            await self._until_done(realm)
-        finally:
-            self._file.remove()
-            app.settings["gateway"].stopping = True
-            server.stop()
-            await realm.close(drain_seconds=self.drain_seconds)
-            await server.close_all_connections()
+
+        async def until() -> None:
+            try:
+                await self._until_done(realm)
+            finally:
+                self._file.remove()
+
+        await serve(
+            realm,
+            app,
+            [Door("127.0.0.1", self.port)],
+            join=join,
+            until=until,
+            drain_seconds=self.drain_seconds,
+        )
 
     async def _moved(self, address: str) -> None:
         if self.realm is not None:
@@ -152,6 +161,8 @@ class PersonalRealm(LoggingConfigurable):
             try:
                 await asyncio.wait_for(self._stopped.wait(), 1.0)
             except TimeoutError:
+                # Somebody may have cleaned up there, and nobody would find the realm any more.
+                self._file.keep()
                 idle = realm.idle_seconds()
                 if self.idle_seconds and idle > self.idle_seconds:
                     log.info("nobody has used the realm for %.0f s: it ends", idle)

@@ -224,7 +224,7 @@ class Catalogue(_Act):
 
 
 class WorkerOrder(_Act):
-    """``api/sysop/workers/{name}/{order}``: drain, resume, load or unload."""
+    """``api/sysop/workers/{name}/{order}``: drain, resume, remove, load or unload."""
 
     async def post(self, name: str, order: str) -> None:
         """Do it."""
@@ -233,12 +233,14 @@ class WorkerOrder(_Act):
             case "drain" | "resume":
                 reason = self.order(Reasoning).reason
                 await sysop.drain(self.user, name, order == "drain", reason)
+            case "remove":
+                await sysop.remove(self.user, name, self.order(Reasoning).reason)
             case "load":
                 await sysop.load(self.user, name, self.said(Loading).model)
             case "unload":
                 await sysop.unload(self.user, name, self.said(Loading).model)
             case _:
-                raise NotFound("A worker can be told to drain, resume, load or unload.")
+                raise NotFound("A worker can be told to drain, resume, remove, load or unload.")
         self.done()
 
 

@@ -61,13 +61,17 @@ class Socket(Gate, WebSocketHandler):
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Count it, and begin."""
+        self.set_nodelay(True)
+        try:
+            self.opened()
+        except RealmError as error:  # of many that were let in at the same time
+            self.turn_away(error)
+            return
         self._is_open = True
         self.gateway.counters.sockets.labels(self.kind).inc()
-        self.set_nodelay(True)
-        self.opened()
 
     def opened(self) -> None:
-        """Begin: the other end may speak now."""
+        """Begin: the other end may speak now. What this raises turns it away."""
         raise NotImplementedError
 
     def on_close(self) -> None:

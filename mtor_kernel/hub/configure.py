@@ -17,7 +17,7 @@ from traitlets import Bool, Dict, Integer, Unicode
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import LazyConfigValue
 
-from mtor_kernel.hub.scopes import GROUPS, SCOPE_ALL, custom_scopes
+from mtor_kernel.hub.scopes import GROUPS, SCOPE_ALL, check_roles, custom_scopes
 from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.protocol.identity import SCOPE_SYSOP
 
@@ -25,6 +25,9 @@ from mtor_kernel.protocol.identity import SCOPE_SYSOP
 ADDRESS_VARIABLE = "MTOR_HUB_SERVICE"
 #: Holds the token of a realm that the Hub does not start itself.
 TOKEN_VARIABLE = "MTOR_SERVICE_TOKEN"  # noqa: S105 a name
+#: How long the Hub's start waits for a realm of its own: the first start after an update changes
+#: the database, on a machine that may have much to do. One that has ended is not waited for.
+MANAGED_SECONDS = 300
 #: What a notebook server's token may in any case, as JupyterHub sets it where nobody else does.
 _SERVER_SCOPES = ["users:activity!user", "access:servers!server"]
 
@@ -73,8 +76,15 @@ class HubSetup(Configurable):
     )
 
     def apply(self, c: Config) -> list[str]:
-        """Add everything to the Hub's configuration; return what was done, a line each."""
+        """Add everything to the Hub's configuration; return what was done, a line each.
+
+        Raises
+        ------
+        BadInput
+            What is set for the realm contradicts itself, or what the operator has written of it.
+        """
         done: list[str] = []
+        self._read_entry(c)
         self._scopes(c, done.append)
         self._service(c, done.append)
         self._roles(c, done.append)
@@ -87,6 +97,33 @@ class HubSetup(Configurable):
         if "bind_url" in c.JupyterHub and "base_url" not in c.JupyterHub:
             base = urlsplit(c.JupyterHub.bind_url).path or "/"
         return f"/{base.strip('/')}/services/{self.name}/".replace("//", "/")
+
+    def _read_entry(self, c: Config) -> None:
+        """Take over what the operator has written of the service where they did: it stays."""
+        services = _list(c.JupyterHub, "services")
+        mine: dict[str, Any] = next(
+            (each for each in services if each.get("name") == self.name), {}
+        )
+        written: dict[str, Any] = {}
+        if "url" in mine:
+            written["url"] = mine["url"]
+        if "command" in mine or "api_token" in mine:
+            written["managed"] = "command" in mine
+        for trait, value in written.items():
+            if trait in c.HubSetup and c.HubSetup[trait] != value:
+                raise BadInput(
+                    f"HubSetup.{trait} is {c.HubSetup[trait]!r}, and JupyterHub.services has the "
+                    f"service {self.name!r} otherwise already: set it before the first "
+                    "configure(c), or change that entry only."
+                )
+            setattr(self, trait, value)
+        place = urlsplit(self.url)
+        if place.scheme not in ("http", "https") or not place.hostname or place.path.strip("/"):
+            raise BadInput(
+                f"HubSetup.url is {self.url!r}: name where the realm listens by http://HOST:PORT "
+                "alone. The Hub's own path is put behind it."
+            )
+        check_roles("HubSetup.role_of_group", self.role_of_group)
 
     def _scopes(self, c: Config, tell: Callable[[str], None]) -> None:
         known = _dict(c.JupyterHub, "custom_scopes")
@@ -101,15 +138,16 @@ class HubSetup(Configurable):
             "oauth_no_confirm": True,
             "oauth_client_allowed_scopes": [SCOPE_ALL, SCOPE_SYSOP],
         }
+        services = _list(c.JupyterHub, "services")
+        mine = next((each for each in services if each.get("name") == self.name), None)
+        token = (mine or {}).get("api_token")
         if self.managed:
             wanted |= self._command()
         else:
-            wanted["api_token"] = _token()
-            # The Hub does without a realm that is not its own; one of its own it waits for.
-            if _hub_version() >= (6,):
-                wanted["timeout"] = self.timeout_seconds
-        services = _list(c.JupyterHub, "services")
-        mine = next((each for each in services if each.get("name") == self.name), None)
+            wanted["api_token"] = token or _token()
+        if _hub_version() >= (6,):
+            # The Hub does without a realm that is not its own; without one of its own it ends.
+            wanted["timeout"] = MANAGED_SECONDS if self.managed else self.timeout_seconds
         if mine is None:
             services.append(wanted)
         else:
@@ -151,21 +189,17 @@ class HubSetup(Configurable):
 
     def _servers(self, c: Config, tell: Callable[[str], None]) -> None:
         address = (self.address or self.url.rstrip("/") + self.prefix(c)).rstrip("/") + "/"
-        scopes = c.Spawner.get("server_token_scopes")
-        if callable(scopes):
-            tell("Spawner.server_token_scopes: a function of yours; have it return ours too")
-        else:
-            scopes = _list(c.Spawner, "server_token_scopes", _SERVER_SCOPES)
-            ours = [SCOPE_ALL, SCOPE_SYSOP, f"access:services!service={self.name}"]
+        ours = [SCOPE_ALL, SCOPE_SYSOP, f"access:services!service={self.name}"]
+        for name in _spawners(c, "server_token_scopes"):
+            if callable(c[name].get("server_token_scopes")):
+                tell(f"{name}.server_token_scopes: a function of yours; have it return ours too")
+                continue
+            scopes = _list(c[name], "server_token_scopes", _SERVER_SCOPES)
             scopes += [scope for scope in ours if scope not in scopes]
-            tell(f"Spawner.server_token_scopes: {', '.join(scopes)}")
-        # A spawner's own section hides the one of all spawners.
-        sections = {"Spawner"} | {
-            name for name in c if name.endswith("Spawner") and "environment" in c[name]
-        }
-        for name in sorted(sections):
+            tell(f"{name}.server_token_scopes: {', '.join(scopes)}")
+        for name in _spawners(c, "environment"):
             _dict(c[name], "environment").setdefault(ADDRESS_VARIABLE, address)
-        tell(f"Spawner.environment: {ADDRESS_VARIABLE}={address}")
+            tell(f"{name}.environment: {ADDRESS_VARIABLE}={c[name].environment[ADDRESS_VARIABLE]}")
 
 
 def configure(c: Config, **traits: Any) -> HubSetup:
@@ -174,8 +208,8 @@ def configure(c: Config, **traits: Any) -> HubSetup:
     Raises
     ------
     BadInput
-        There is no such trait, or the token is not in the environment of a realm that another
-        supervisor starts.
+        There is no such trait, what is set contradicts itself or the service's entry, or the token
+        is not in the environment of a realm that another supervisor starts.
     """
     unknown = traits.keys() - HubSetup.class_trait_names(config=True)
     if unknown:
@@ -215,8 +249,16 @@ def _grant(roles: list[dict[str, Any]], role: dict[str, Any], scopes: list[str])
     mine = next((each for each in roles if each["name"] == role["name"]), None)
     if mine is None:
         roles.append(mine := role)
-    held = mine.setdefault("scopes", list(role["scopes"]))
-    held += [scope for scope in scopes if scope not in held]
+    for key, value in role.items():
+        mine.setdefault(key, value)
+    held = list(mine["scopes"])
+    mine["scopes"] = held + [scope for scope in scopes if scope not in held]
+
+
+def _spawners(c: Config, trait: str) -> list[str]:
+    """Return the section of all spawners, and those of one kind that hide its `trait`."""
+    kinds = (name for name in c if name.endswith("Spawner") and name != "Spawner")
+    return ["Spawner", *sorted(name for name in kinds if trait in c[name])]
 
 
 def _list(section: Config, name: str, default: list[Any] | None = None) -> list[Any]:

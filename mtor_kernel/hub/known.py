@@ -121,4 +121,4 @@ class Known:
     def _found_out(self, key: bytes, asking: asyncio.Task[Model]) -> None:
         del self._asking[key]
         if not asking.cancelled() and (error := asking.exception()) is not None:
-            log.warning("JupyterHub gave no answer: %s", error or type(error).__name__)
+            log.warning("JupyterHub gave no answer: %s", str(error) or type(error).__name__)

@@ -52,12 +52,14 @@ class Front(HubOAuthenticated, RequestHandler):
         # As the browser sees it: an address without TLS would have tokens sent in the open.
         protocol = get_browser_protocol(self.request)
         root = f"{protocol}://{self.request.host}{self.hub_auth.base_url}"
+        hub = self.hub_auth.hub_host + self.hub_auth.hub_prefix
         body = (
             f"<p>You are <b>{escape(user.name)}</b> ({user.role}).</p>"
-            "<p>Ask in a notebook with the kernel <b>MTOR</b>, or in the panel <b>MTOR</b> of your "
-            "own JupyterLab.</p><p>Programs that speak OpenAI's dialect take "
-            f"<code>{escape(root)}v1</code> as their base URL and a token of yours (the Hub's page "
-            "<b>Token</b>) as their key.</p>"
+            "<p>Ask in a notebook with the kernel <b>MTOR</b>, or in the panel <b>MTOR</b> of "
+            f'<a href="{escape(hub)}home">your own JupyterLab</a>.</p>'
+            "<p>Programs that speak OpenAI's dialect take "
+            f"<code>{escape(root)}v1</code> as their base URL and "
+            f'<a href="{escape(hub)}token">a token of yours</a> as their key.</p>'
         )
         self.finish(_PAGE.format(nonce=nonce, body=body))
 

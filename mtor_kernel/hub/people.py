@@ -12,10 +12,11 @@ from traitlets import Dict, Float, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.gateway.identity import Asked, credential
+from mtor_kernel.gateway.origin import check_origin
 from mtor_kernel.hub.known import Known, Model
-from mtor_kernel.hub.scopes import GROUPS, user_of
-from mtor_kernel.protocol.errors import BadInput, Unauthenticated
-from mtor_kernel.protocol.identity import SCOPE_LINK, Role, User
+from mtor_kernel.hub.scopes import GROUPS, check_roles, user_of
+from mtor_kernel.protocol.errors import Unauthenticated
+from mtor_kernel.protocol.identity import SCOPE_LINK, SCOPE_SYSOP, User
 
 _WORKER = User("worker", scopes=frozenset({SCOPE_LINK}))
 
@@ -82,12 +83,7 @@ class HubPeople(LoggingConfigurable):
 
     def __init__(self, sign_in: SignIn, link_token: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for group, role in self.role_of_group.items():
-            if role not in set(Role):
-                raise BadInput(
-                    f"HubPeople.role_of_group gives {group!r} the role {role!r}; the roles are "
-                    f"{', '.join(Role)}."
-                )
+        check_roles("HubPeople.role_of_group", self.role_of_group)
         self._sign_in = sign_in
         self._link_token = link_token.encode()
         self.known = sign_in.known = Known(
@@ -105,15 +101,19 @@ class HubPeople(LoggingConfigurable):
             # Not by cookie: browsers let any page open a WebSocket, and send the cookie along. The
             # panel comes through its own server, with a token.
             credential(asked.request)
+        if _by_cookie(asked):
+            # Which a browser also sends for another site's page, or for another person's server at
+            # this Hub, where a page may have read the token against forgery.
+            check_origin(asked.request.headers.get("Origin"), asked.request.host)
         handler = cast(RequestHandler, asked)
-        return self._user(await self._sign_in.get_user(handler, sync=False))
+        return self._user(asked, await self._sign_in.get_user(handler, sync=False))
 
     async def again(self, asked: Asked) -> User:
         """Return who sent a request of some time ago, as the Hub knows them now."""
         if self._is_worker(asked):
             return _WORKER
         token = self._sign_in.get_token(cast(RequestHandler, asked))
-        return self._user(await self.known.model(token))
+        return self._user(asked, await self.known.model(token))
 
     def _is_worker(self, asked: Asked) -> bool:
         try:
@@ -122,10 +122,24 @@ class HubPeople(LoggingConfigurable):
             return False
         return bool(self._link_token) and hmac.compare_digest(given, self._link_token)
 
-    def _user(self, model: Model) -> User:
+    def _user(self, asked: Asked, model: Model) -> User:
         if model is None:
             raise Unauthenticated(
                 "JupyterHub knows nobody by this: send a token of yours (the Hub's page 'Token' "
                 "makes one) in the header 'Authorization: Bearer <token>', or sign in."
             )
-        return user_of(model, self.role_of_group)
+        user = user_of(model, self.role_of_group)
+        if _by_cookie(asked):
+            # Where everybody's server has the Hub's own name, a page of one that a sysop looks into
+            # can do whatever their cookie can.
+            user = msgspec.structs.replace(user, scopes=user.scopes - {SCOPE_SYSOP})
+        return user
+
+
+def _by_cookie(asked: Asked) -> bool:
+    """Tell whether no token of ours is in the header: the Hub's library looks for a cookie then."""
+    try:
+        credential(asked.request)
+    except Unauthenticated:
+        return True
+    return False

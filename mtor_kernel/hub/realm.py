@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import secrets
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from traitlets import Float, Integer, Unicode
 from traitlets.config import LoggingConfigurable
 
-from mtor_kernel.gateway.app import make_app, make_server
+from mtor_kernel.gateway.app import make_app
+from mtor_kernel.gateway.serving import Door, serve
 from mtor_kernel.hub.pages import PAGES
 from mtor_kernel.hub.people import HubPeople, SignIn
 from mtor_kernel.hub.secret import kept_secret
@@ -41,6 +41,11 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0005
 #: Between two looks for a scheduler that is not there yet.
 LOOK_SECONDS = 2.0
+#: Between two times that the same is said of it.
+TELL_SECONDS = 60.0
+#: A scheduler that takes members by certificate only.
+_TLS = re.compile(r"tls://[^/\s]+:\d+")
+_DOOR = re.compile(r"[^/\s]+:\d+")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: What JupyterHub tells its services, and cannot be done without.
 _NEEDED = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_URL")
@@ -124,13 +129,27 @@ class HubRealm(LoggingConfigurable):
         await self._serve(ready)
 
     async def _serve(self, ready: Callable[[str], None]) -> None:
+        self._check_addresses()
         certs = self._certificates()
         cluster = None if self.scheduler else self._cluster(certs)
         rising = asyncio.create_task(self._rise(cluster))
+        try:
+            await self._beside(certs, rising, ready)
+        finally:
+            rising.cancel()
+            await asyncio.gather(rising, return_exceptions=True)
+            if cluster is not None:
+                await cluster.close()
+
+    async def _beside(
+        self, certs: Certs, rising: asyncio.Task[str], ready: Callable[[str], None]
+    ) -> None:
+        """Serve a realm beside a cluster that is coming up."""
         link_token = secrets.token_urlsafe(32)
         realm = self.realm = await Realm.open(self._data_dir, parent=self)
         place = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
         prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/services/mtor/")
+        host = self.bind or place.hostname or "127.0.0.1"
         people = HubPeople(SignIn.instance(parent=self), link_token, parent=self)
         app = make_app(
             realm,
@@ -140,41 +159,51 @@ class HubRealm(LoggingConfigurable):
             pages=PAGES,
             cookie_secret=kept_secret(self._data_dir / "cookie-secret"),
         )
-        gateway = app.settings["gateway"]
-        vigil = Vigil(gateway, people.again, self.vigil_seconds)
-        tasks = [asyncio.create_task(vigil.keep()), rising]
-        host, port = self.bind or place.hostname or "127.0.0.1", place.port or 80
+        vigil = Vigil(app.settings["gateway"], people.again, self.vigil_seconds)
+
+        async def join(port: int) -> None:
+            ready(f"http://{host}:{port}{prefix}")
+            await self._join(
+                realm,
+                rising,
+                security=certs.security(),
+                link_url=self.link_url or f"ws://{_near(host)}:{port}{prefix}link",
+                link_token=link_token,
+                link_ca=certs.authority.read_text() if self.link_url else None,
+            )
+
+        await serve(
+            realm,
+            app,
+            [Door(host, place.port or 80), *self._links(certs)],
+            join=join,
+            until=lambda: self._until_done(realm),
+            drain_seconds=self.drain_seconds,
+            beside=[vigil.keep()],
+        )
+
+    async def _until_done(self, realm: Realm) -> None:
+        """Return when it is stopped, or another gateway has taken over what it carried."""
+        ways = [
+            asyncio.ensure_future(self._stopped.wait()),
+            asyncio.ensure_future(realm.until_ended()),
+        ]
         try:
-            with _serving(app, host, port) as server, self._links(app, certs) as links:
-                ready(f"http://{host}:{port}{prefix}")
-                tasks.append(
-                    asyncio.create_task(
-                        self._join(
-                            realm,
-                            rising,
-                            security=certs.security(),
-                            link_url=self.link_url or f"ws://{_near(host)}:{port}{prefix}link",
-                            link_token=link_token,
-                            link_ca=certs.authority.read_text() if self.link_url else None,
-                        )
-                    )
-                )
-                ending = asyncio.create_task(realm.until_ended())
-                ending.add_done_callback(lambda _: self._stopped.set())
-                await self._stopped.wait()
-                ending.cancel()
-                gateway.stopping = True
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                for each in (server, links):
-                    if each is not None:
-                        each.stop()
-                await realm.close(drain_seconds=self.drain_seconds)
-                await server.close_all_connections()
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if cluster is not None:
-                await cluster.close()
+            for way in ways:
+                way.cancel()
+
+    def _check_addresses(self) -> None:
+        if self.scheduler and not _TLS.fullmatch(self.scheduler):
+            raise BadInput(
+                f"HubRealm.scheduler is {self.scheduler!r}: name one by tls://HOST:PORT. A cluster "
+                "without TLS takes orders from whoever reaches it."
+            )
+        if self.link_bind and not _DOOR.fullmatch(self.link_bind):
+            raise BadInput(
+                f"HubRealm.link_bind is {self.link_bind!r}: say HOST:PORT, such as 10.0.0.1:8104."
+            )
 
     def _certificates(self) -> Certs:
         if not self.certs:
@@ -198,38 +227,26 @@ class HubRealm(LoggingConfigurable):
     async def _join(self, realm: Realm, rising: asyncio.Task[str], **equipment: Any) -> None:
         """Give the realm its cluster; queries are taken, and wait, until it is there."""
         address = await rising
+        told, told_at = "", 0.0
         while True:
             try:
                 await realm.serve(address, **equipment)
             except OSError as error:
-                log.warning("no scheduler at %s yet: %s", address, error)
+                if str(error) != told or time.monotonic() - told_at > TELL_SECONDS:
+                    told, told_at = str(error), time.monotonic()
+                    log.warning("no scheduler at %s yet, looking again: %s", address, error)
                 await asyncio.sleep(LOOK_SECONDS)
             else:
                 return
 
-    @contextmanager
-    def _links(self, app: Any, certs: Certs) -> Iterator[HTTPServer | None]:
-        """Listen for workers of other machines, over the cluster's own TLS."""
+    def _links(self, certs: Certs) -> list[Door]:
+        """Return where workers of other machines dial in, over the cluster's own TLS."""
         if not self.link_bind:
-            yield None
-            return
+            return []
         host, _, port = self.link_bind.rpartition(":")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certs.certificate, certs.key)
-        with _serving(app, host, int(port), context) as server:
-            yield server
-
-
-@contextmanager
-def _serving(
-    app: Any, host: str, port: int, tls: ssl.SSLContext | None = None
-) -> Iterator[HTTPServer]:
-    server = make_server(app, tls)
-    server.add_sockets(bind_sockets(port, host))
-    try:
-        yield server
-    finally:
-        server.stop()
+        return [Door(host, int(port), context)]
 
 
 def _near(host: str) -> str:

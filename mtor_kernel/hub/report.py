@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from traitlets.config.loader import PyFileConfigLoader
 
 from mtor_kernel.hub.configure import TOKEN_VARIABLE, HubSetup
-from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.protocol.errors import BadInput, RealmError
 
 #: How long a realm may take to say that it is well, in seconds.
 HEALTH_SECONDS = 3.0
@@ -29,7 +29,12 @@ def examine(path: Path) -> Iterator[tuple[bool, str]]:
     """
     if not path.is_file():
         raise BadInput(f"There is no {path}: name the Hub's configuration file.")
-    c = PyFileConfigLoader(path.name, path=str(path.resolve().parent)).load_config()
+    try:
+        c = PyFileConfigLoader(path.name, path=str(path.resolve().parent)).load_config()
+    except RealmError:
+        raise
+    except Exception as error:  # whatever the operator's own Python raises
+        raise BadInput(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
     as_written = copy.deepcopy(c)
     setup = HubSetup(config=c)
     lines = setup.apply(c)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mtor_kernel.protocol.errors import Unauthenticated
+from mtor_kernel.protocol.errors import BadInput, Unauthenticated
 from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.query import Modality
 
@@ -45,6 +45,15 @@ def custom_scopes() -> dict[str, dict[str, Any]]:
         },
         **{scope: {"description": description} for scope, description in parts.items()},
     }
+
+
+def check_roles(setting: str, role_of_group: Mapping[str, str]) -> None:
+    """Raise :class:`BadInput` where a group is given a role that there is not."""
+    for group, role in role_of_group.items():
+        if role not in set(Role):
+            raise BadInput(
+                f"{setting} gives {group!r} the role {role!r}; the roles are {', '.join(Role)}."
+            )
 
 
 def user_of(model: Mapping[str, Any], role_of_group: Mapping[str, str]) -> User:

@@ -1,7 +1,8 @@
 """Who is connected, and may still be.
 
 Who is asking is looked at when a connection opens. Bans are the realm's own and end it at once;
-what changes at the Hub (a group left, a token revoked, a person deleted) is looked for here.
+what changes at the Hub (a group left, a token revoked, a person deleted or renamed) is looked for
+here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from mtor_kernel.gateway.base import Gate
 from mtor_kernel.gateway.shared import Gateway
-from mtor_kernel.protocol.errors import RealmError, Unavailable
+from mtor_kernel.protocol.errors import RealmError, Unauthenticated, Unavailable
 from mtor_kernel.protocol.identity import User
 from mtor_kernel.realm.followers import Follower
 
@@ -45,7 +46,7 @@ class Vigil:
         """Look at everybody once; whoever may no longer is told why, and their connection ends."""
         places = asyncio.Semaphore(AT_ONCE)
         everybody = list(self._gateway.listening.items())
-        open_ones = self._gateway.realm.followers
+        open_ones = self._gateway.realm.readers.followers
 
         async def one(follower: Follower, gate: Gate) -> None:
             async with places:
@@ -56,6 +57,9 @@ class Vigil:
     async def _look_at(self, follower: Follower, gate: Gate) -> None:
         try:
             user = await self._again(gate)
+            if user.name != follower.user:
+                # What it follows is of the old name, which may be another person's by now.
+                raise Unauthenticated(f"The Hub calls you {user.name} now: connect again.")
             user.require_entry(gate.scope)
             await self._gateway.realm.people.welcome(user)
             gate.user = user

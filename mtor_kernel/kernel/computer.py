@@ -23,14 +23,15 @@ def address_computer(lines: list[str]) -> list[str]:
     if called is None or _assigns(cell):
         return lines
     question = cell[called.end() :].lstrip()
-    return ["%%mtor computer\n", *question.splitlines(keepends=True)]
+    # Not without a line: of an empty cell IPython says something else than what is missing.
+    return ["%%mtor computer\n", *(question.splitlines(keepends=True) or ["\n"])]
 
 
 def _assigns(cell: str) -> bool:
     try:
         statements = ast.parse(cell).body
-    except (SyntaxError, ValueError):
-        return False
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # the last two: too much for the parser
     match statements[0]:
         case ast.Assign() | ast.AnnAssign(value=ast.expr()):
             return True

@@ -12,11 +12,20 @@ import time
 
 import msgspec
 
-from mtor_kernel.locate.runtime import Runtime, RuntimeFile, data_dir, is_well
+from mtor_kernel.locate.runtime import (
+    Runtime,
+    RuntimeFile,
+    data_dir,
+    is_well,
+    lives,
+    unusable,
+)
 from mtor_kernel.locate.start import START_SECONDS, start
 from mtor_kernel.protocol.errors import RealmUnreachable
 
-__all__ = ["Address", "Runtime", "RuntimeFile", "data_dir", "find", "find_or_start", "is_well"]
+__all__ = [
+    "Address", "Runtime", "RuntimeFile", "data_dir", "find", "find_or_start", "is_well", "lives",
+]  # fmt: skip
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -59,14 +68,22 @@ def find_or_start(timeout: float = START_SECONDS) -> Address:
 
     file = RuntimeFile()
     deadline = time.monotonic() + timeout
+    lock = filelock.FileLock(file.starting_lock, timeout=timeout)
     try:
-        with filelock.FileLock(file.starting_lock, timeout=timeout):
-            return find() or _address(start(file, deadline))
+        lock.acquire()
     except filelock.Timeout:
         raise RealmUnreachable(
             f"Another program has been starting your realm for {timeout:.0f} seconds. Try again, "
             "or see what it does with `mtor realm status`."
         ) from None
+    except OSError as error:
+        raise unusable(
+            file.path.parent, error, "Jupyter's runtime directory", "JUPYTER_RUNTIME_DIR"
+        ) from None
+    try:
+        return find() or _address(start(file, deadline))
+    finally:
+        lock.release()
 
 
 def _named() -> Address | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import stat
-import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,8 +16,8 @@ from mtor_kernel.protocol.errors import RealmUnreachable
 
 #: How long a realm on this machine may take to say that it is well, in seconds.
 HEALTH_SECONDS = 3.0
-#: What the clocks of a process's start and of its runtime file may differ by, in seconds.
-CLOCK_SECONDS = 2.0
+#: What two looks at when a process began may differ by, in seconds: the system rounds.
+BIRTH_SECONDS = 2.0
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -29,8 +28,9 @@ class Runtime(msgspec.Struct, frozen=True):
     token: str
     pid: int
     version: str
-    #: Seconds since the epoch.
-    started_at: float
+    #: When its process began, in seconds after the machine's start: a clock that is set moves
+    #: the time of day of every start, but not this.
+    born: float
 
     def __repr__(self) -> str:
         return f"Runtime({self.url!r}, pid={self.pid}, version={self.version!r})"
@@ -56,7 +56,7 @@ class RuntimeFile:
             from jupyter_core.paths import jupyter_runtime_dir
 
             directory = Path(jupyter_runtime_dir())
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(directory, "Jupyter's runtime directory", "JUPYTER_RUNTIME_DIR")
         self.path = directory / "mtor-realm.json"
         #: Held by the personal realm as long as it lives: there is one a person.
         self.realm_lock = directory / "mtor-realm.lock"
@@ -67,7 +67,7 @@ class RuntimeFile:
     def write(self, url: str, token: str, *, pid: int | None = None) -> Runtime:
         """Say where the realm is, in one step: a reader sees all of it or none."""
         mine = os.getpid() if pid is None else pid
-        runtime = Runtime(url.rstrip("/") + "/", token, mine, __version__, time.time())
+        runtime = Runtime(url.rstrip("/") + "/", token, mine, __version__, _born(mine))
         draft = self.path.with_suffix(f".{os.getpid()}.new")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -102,6 +102,20 @@ class RuntimeFile:
                 return msgspec.json.decode(file.read(), type=Runtime)
         return None
 
+    def keep(self) -> None:
+        """Say again what this object has written, where that is gone or does not say it any more.
+
+        A file that others could read, or that names another process, is left as it is.
+        """
+        mine = self._written
+        if mine is None:
+            return
+        with suppress(RealmUnreachable, OSError):
+            found = self.read()
+            if found is None or (found.pid == mine.pid and found != mine):
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.write(mine.url, mine.token, pid=mine.pid)
+
     def remove(self) -> None:
         """Take back what this object has written, if it still stands there."""
         with suppress(RealmUnreachable):
@@ -129,20 +143,11 @@ class RuntimeFile:
 
 def is_well(runtime: Runtime) -> bool:
     """Tell whether the process that wrote `runtime` lives, is one's own, and answers."""
-    return _lives(runtime) and _answers(runtime.url)
+    return lives(runtime) and _answers(runtime.url)
 
 
-def data_dir() -> Path:
-    """Return where MTOR keeps what is one's own (``MTOR_DATA``, or the platform's place for it)."""
-    import platformdirs
-
-    path = Path(os.environ.get("MTOR_DATA") or platformdirs.user_data_dir("mtor", appauthor=False))
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
-
-
-def _lives(runtime: Runtime) -> bool:
-    """Tell whether the pid is still that process: numbers are used again, by others too."""
+def lives(runtime: Runtime) -> bool:
+    """Tell whether the pid is still that process, and one's own: numbers are used again."""
     import psutil
 
     try:
@@ -150,10 +155,52 @@ def _lives(runtime: Runtime) -> bool:
         return (
             process.status() != psutil.STATUS_ZOMBIE
             and process.uids().real == os.getuid()
-            and process.create_time() <= runtime.started_at + CLOCK_SECONDS
+            and abs(_born(runtime.pid) - runtime.born) < BIRTH_SECONDS
         )
     except psutil.Error:
         return False
+
+
+def data_dir() -> Path:
+    """Return where MTOR keeps what is one's own (``MTOR_DATA``, or the platform's place for it).
+
+    Raises
+    ------
+    RealmUnreachable
+        It is not there, and cannot be made.
+    """
+    import platformdirs
+
+    path = Path(os.environ.get("MTOR_DATA") or platformdirs.user_data_dir("mtor", appauthor=False))
+    _make(path, "MTOR's data directory", "MTOR_DATA")
+    return path
+
+
+def _make(path: Path, what: str, variable: str) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise unusable(path, error, what, variable) from None
+
+
+def unusable(path: Path, error: OSError, what: str, variable: str) -> RealmUnreachable:
+    """Return what to say of a directory in which something cannot be written."""
+    return RealmUnreachable(
+        f"{what}, {path}, cannot be used ({error.strerror}): make it writable, or name another in "
+        f"{variable}."
+    )
+
+
+def _born(pid: int) -> float:
+    """Return when a process began, in seconds after the machine's start; -1 where there is none."""
+    import psutil
+
+    # In this order: older versions of psutil remember what they were told of the start.
+    booted = psutil.boot_time()
+    try:
+        return psutil.Process(pid).create_time() - booted
+    except psutil.NoSuchProcess:
+        return -1.0
 
 
 def _answers(url: str) -> bool:

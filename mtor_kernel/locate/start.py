@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from mtor_kernel.locate.runtime import Runtime, RuntimeFile, data_dir, is_well
+from mtor_kernel.locate.runtime import Runtime, RuntimeFile, data_dir, is_well, unusable
 from mtor_kernel.protocol.errors import RealmUnreachable
 
 #: How long a new personal realm may take until it answers, in seconds.
@@ -43,7 +43,11 @@ def start(file: RuntimeFile, deadline: float) -> Runtime:
             return runtime
         if realm is None:
             if file.clear_stale():
-                begin = _open_log(log)
+                try:
+                    begin = _open_log(log)
+                except OSError as error:
+                    what = "MTOR's data directory"
+                    raise unusable(log.parent, error, what, "MTOR_DATA") from None
                 realm = _spawn(log)
         elif realm.poll() is not None and file.clear_stale():
             raise RealmUnreachable(
@@ -80,6 +84,7 @@ def _open_log(log: Path) -> int:
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     log.touch(mode=0o600)
+    log.open("ab").close()
     log.chmod(0o600)
     return log.stat().st_size
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
+
 from mtor_kernel.client import Realm, Reply
 from mtor_kernel.magics import subject
 from mtor_kernel.magics.aid import Aid
@@ -16,7 +18,7 @@ from mtor_kernel.magics.bundle import ANSWER_MIME, answer_of, bundle, reply_bund
 from mtor_kernel.magics.code import Code, code_in, difference, fenced
 from mtor_kernel.magics.context import context_line
 from mtor_kernel.magics.display import Display
-from mtor_kernel.magics.fault import Faults
+from mtor_kernel.magics.fault import LONGEST_CELL, Faults
 from mtor_kernel.magics.filling import fill
 from mtor_kernel.magics.secrecy import Secrets
 from mtor_kernel.protocol.query import Query
@@ -69,7 +71,13 @@ class Aider:
         return self._asked(wanted, self._failure(wanted), reply_bundle)
 
     def _fix(self, wanted: Aid) -> Reply:
-        prompt, code = self._failure(wanted), self._faults.fault().code
+        code = self._faults.fault().code
+        if len(code) > LONGEST_CELL:
+            raise UsageError(
+                f"The cell has {len(code):,} characters, too many to be written anew in one "
+                "answer: split it, or have %mtor explain say what is wrong."
+            )
+        prompt = self._failure(wanted)
 
         def show(reply: Reply) -> dict[str, Any]:
             found = self._code(reply, like=code)
@@ -107,12 +115,12 @@ class Aider:
     def _failure(self, wanted: Aid) -> str:
         """Return what is told of the last cell that failed."""
         fault = self._faults.fault()
-        code = self._secrets.take_out(fault.code)
+        code = fault.excerpt(self._secrets, self._shell)
         error = fault.told(self._secrets, self._shell, values=wanted.values)
         return _joined(
             f"This cell of a notebook fails:\n{fenced(code, 'python')}\n"
             f"The error:\n{fenced(error, 'text')}",
-            self._variables_in(fault.code),
+            self._variables_in(code),
             self._filled(wanted.words),
         )
 

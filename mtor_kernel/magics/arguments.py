@@ -32,6 +32,8 @@ LOOKING = {
     "replay": "on, off, only or status",
     "help": "",
 }
+#: Who writes this behind a command, or before it, wants the page.
+_HELP = ("--help", "-h", "-?")
 
 HELP = """\
 %%mtor [OPTIONS]                 ask what stands in the cell below
@@ -57,7 +59,8 @@ HELP = """\
 %mtor conversations              those that the realm keeps; also show NAME, rename NAME NEW,
                                  resume NAME, export NAME FILE, forget NAME
 %mtor sysop ORDER                run the place, if you may: people, ban, quota, audit ...
-%mtor replay on|off|only|status  record answers beside the notebook, and give them again
+%mtor replay on|off|only|anew    record answers beside the notebook, and give them again; also
+                                 status, check, mend
 %mtor help                       this page
 
 -m, --model MODEL        the model, by default chat, or the one for what is asked
@@ -110,6 +113,8 @@ def parse(line: str, cell: str | None = None) -> Ask | Look | Make | Aid:
     UsageError
         It means nothing; says what to write instead.
     """
+    if cell is not None:
+        cell = cell.replace("\r\n", "\n")  # a notebook may have been written on Windows
     command, rest = _command(line, cell)
     if command in LOOKING:
         return _look(command, rest, cell)
@@ -130,6 +135,8 @@ def parse(line: str, cell: str | None = None) -> Ask | Look | Make | Aid:
 
 def _command(line: str, cell: str | None) -> tuple[str, str]:
     first, _, rest = line.strip().partition(" ")
+    if cell is None and (first in _HELP or first == "help" or rest.strip() in _HELP):
+        return "help", ""
     if first in (*ASKING, *LOOKING, *MAKING, *AIDING):
         return first, rest.strip()
     if cell is not None:

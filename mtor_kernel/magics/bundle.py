@@ -10,13 +10,17 @@ import msgspec
 
 from mtor_kernel.client.received import SHOWN, player, shown_size
 from mtor_kernel.client.reply import Reply
+from mtor_kernel.client.rowlist import in_words
 from mtor_kernel.magics.table import QUIET
 from mtor_kernel.protocol.media import mime_of
+from mtor_kernel.protocol.query import Rows, text_of
 from mtor_kernel.telling.markdown import readable, render_untrusted
 from mtor_kernel.telling.story import cost_line
 
 #: The whole answer, for programs and for a renderer of our own.
 ANSWER_MIME = "application/vnd.mtor.answer+json"
+#: Rows of a table that a cell shows; the rest are counted.
+SHOWN_ROWS = 20
 
 
 def bundle(text: str, note: str) -> dict[str, Any]:
@@ -36,20 +40,27 @@ def words_of(plain: str) -> str:
 
 def reply_bundle(reply: Reply) -> dict[str, Any]:
     """Return the MIME bundle of an answer, with its figures for programs."""
-    return {**bundle(reply.text, cost_line(reply)), ANSWER_MIME: answer_of(reply)}
+    return {**bundle(_shown(reply), cost_line(reply)), ANSWER_MIME: answer_of(reply)}
 
 
 def answer_of(reply: Reply) -> dict[str, Any]:
     """Return an answer and what it took as plain JSON values; amounts in micro-credits."""
     return {
         "model": reply.model,
-        "text": reply.text,
+        "text": _shown(reply),
         "usage": msgspec.to_builtins(reply.charge.usage),
         "charge": {"amount_micro": reply.charge.amount_micro},
         "seconds": reply.seconds,
         "query": reply.query,
         "sources": [],
     }
+
+
+def _shown(reply: Reply) -> str:
+    """Return the words of an answer; rows of a table as a list of the first of them."""
+    if not any(isinstance(part, Rows) for part in reply.parts):
+        return reply.text
+    return text_of(in_words(reply.parts, SHOWN_ROWS))
 
 
 def preview_bundle(preview: bytes, none: str) -> tuple[dict[str, Any], dict[str, Any]]:

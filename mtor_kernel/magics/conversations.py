@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,8 +17,11 @@ class Conversations:
     def __init__(self) -> None:
         self._threads: dict[str, tuple[Message, ...]] = {}
         self._systems: dict[str, str] = {}
-        #: Under which id the realm keeps each thread; chosen with its first turn.
+        #: Under which id the realm keeps each thread: that of its first query, so that a thread
+        #: that is replayed in another kernel is the same one.
         self._ids: dict[str, str] = {}
+        #: Queries of each thread that the realm was not yet told to keep.
+        self._untold: dict[str, list[str]] = {}
 
     def ask(
         self, name: str, prompt: str, system: str = "", room: int | None = None
@@ -39,14 +41,17 @@ class Conversations:
             turns = _newest(turns, room - tokens_of((*head, question)))
         return (*head, *turns, question)
 
-    def answered(self, name: str, prompt: str, answer: str) -> None:
-        """Keep a question and its answer."""
+    def answered(self, name: str, prompt: str, answer: str, query: str = "") -> None:
+        """Keep a question and its answer, which `query` was."""
         turn = (Message("user", (Text(prompt),)), Message("assistant", (Text(answer),)))
         self._threads[name] = (*self._threads.get(name, ()), *turn)
+        if query:
+            self._ids.setdefault(name, query)
+            self._untold.setdefault(name, []).append(query)
 
-    def id_of(self, name: str) -> str:
-        """Return the id under which the realm keeps a thread; a new one for a new thread."""
-        return self._ids.setdefault(name, uuid.uuid4().hex)
+    def to_keep(self, name: str) -> tuple[str, list[str]]:
+        """Return the id of a thread and the queries that the realm is to keep; ask only once."""
+        return self._ids[name], self._untold.pop(name, [])
 
     def known_id(self, name: str) -> str:
         """Return the id of a thread that has turns here; empty where there is none."""
@@ -59,7 +64,7 @@ class Conversations:
         """
         if name not in self.names():
             raise KeyError(name)
-        for kept in (self._threads, self._systems, self._ids):
+        for kept in (self._threads, self._systems, self._ids, self._untold):
             _move(kept, name, new)
 
     def resume(
@@ -69,6 +74,7 @@ class Conversations:
         self._threads[name] = tuple(message for turn in turns for message in turn)
         self._ids[name] = id
         self._systems.pop(name, None)
+        self._untold.pop(name, None)
         if system:
             self._systems[name] = system
         return len(self._threads[name]) // 2
@@ -79,6 +85,7 @@ class Conversations:
             raise KeyError(name)
         self._systems.pop(name, None)
         self._ids.pop(name, None)
+        self._untold.pop(name, None)
         return len(self._threads.pop(name, ())) // 2
 
     def names(self) -> list[str]:

@@ -86,8 +86,10 @@ class CellDisplay:
         data = bundle(story.text, story.note)
         self._put(data)
         size = sum(len(part) for part in data.values()) + len(story.preview)
-        busy = self._clock() - now
-        self._next_at = now + max(1 / MOST_UPDATES, size / MOST_BYTES, busy / MOST_BUSY)
+        shown_at = self._clock()
+        wait = max(size / MOST_BYTES, (shown_at - now) / MOST_BUSY)
+        # From when it was shown: it may have taken longer to make than the one that follows.
+        self._next_at = max(shown_at + 1 / MOST_UPDATES, now + wait)
 
     def due_seconds(self) -> float | None:
         return max(0.0, self._next_at - self._clock()) if self._held_back else None
@@ -129,6 +131,10 @@ class FinalDisplay:
         publish_display_data(data)
 
 
+#: Behind what only a notebook shows or plays.
+_UNSEEN = '\n(not to be had in a terminal: --as NAME keeps it, and NAME.save("FILE") writes it)'
+
+
 class TerminalDisplay:
     """A terminal, which cannot take back what it has shown: new words follow the old ones."""
 
@@ -143,7 +149,7 @@ class TerminalDisplay:
 
     def reveal(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         self._tail.end()
-        self._tail.show(data["text/plain"])
+        self._tail.show(data["text/plain"] + (_UNSEEN if len(data) > 1 else ""))
         self._tail.end()
 
     def finish(self, data: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from typing import TypeVar
 
 from mtor_kernel.protocol.errors import RealmError
-from mtor_kernel.telling.figures import show_seconds
+from mtor_kernel.telling.figures import show_retry
 from mtor_kernel.telling.markdown import readable
 
 E = TypeVar("E", bound=RealmError | KeyboardInterrupt | CancelledError)
@@ -30,6 +30,6 @@ def _lines(error: RealmError | KeyboardInterrupt | CancelledError, note: str) ->
     lines = [f"{name}: {readable(error.message)}"]
     if error.rule:
         lines.append(f"rule: {error.rule.replace('_', ' ')}")
-    if error.retry_after_seconds is not None:
-        lines.append(f"try again in {show_seconds(error.retry_after_seconds)}")
+    if when := show_retry(error):
+        lines.append(when)
     return lines

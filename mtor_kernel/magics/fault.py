@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 
 #: Lines of the way to the error: those of the person's own code, and the last one of a library.
 _MOST_OWN_LINES = 5
-#: How much of one line is told, in characters.
-_LONGEST_LINE = 200
+#: How much of one line is told, and of an error's words with their values, in characters.
+_LONGEST_LINE, _LONGEST_WORDS = 200, 2000
+#: Of a longer cell only the lines before and after the error are told.
+LONGEST_CELL = 16_000
+_LINES_BEFORE, _LINES_AFTER = 40, 20
+#: What the cell that failed is called.
+THIS_CELL = "this cell"
+#: Errors of a group that are told.
+_MOST_OF_GROUP = 3
 _LIBRARY = re.compile(r".*[/\\](?:(?:site|dist)-packages|lib[/\\]python[\d.]+)[/\\](.+)")
 #: Errors whose words are names out of the code, and not values.
 _OF_NAMES = (NameError, AttributeError, ImportError, TypeError, SyntaxError)
@@ -37,18 +44,63 @@ class Fault(msgspec.Struct, frozen=True):
 
     def told(self, secrets: Secrets, shell: InteractiveShell, *, values: bool = False) -> str:
         """Return the error in a few lines; with `values` its words are told as they are."""
-        lines = [_line(frame, secrets) for frame in _way(self.error, shell)]
-        if isinstance(self.error, SyntaxError) and self.error.lineno:
-            lines.append(f"line {self.error.lineno} of the cell")
-        cause = self.error.__cause__ or self.error.__context__
-        if cause is not None and not self.error.__suppress_context__:
+        return "\n".join(self._lines(self.error, secrets, shell, values))
+
+    def excerpt(self, secrets: Secrets, shell: InteractiveShell) -> str:
+        """Return the cell without its secrets; of a very long one what stands around the error."""
+        code = secrets.take_out(self.code)
+        if len(code) <= LONGEST_CELL:
+            return code
+        lines = [line[:_LONGEST_LINE] for line in code.splitlines()]
+        way = reversed(self._way(self.error, shell))
+        at = next((one.line for one in way if one.where == THIS_CELL), 1)
+        if isinstance(self.error, SyntaxError):
+            at = self.error.lineno or at
+        # A secret of several lines has left one.
+        gone = len(self.code.splitlines()) - len(lines)
+        first, last = max(0, at - gone - _LINES_BEFORE), min(len(lines), at + _LINES_AFTER)
+        above = [f"# … {first:,} lines before"] if first else []
+        below = [f"# … {len(lines) - last:,} lines after"] if last < len(lines) else []
+        return "\n".join([*above, *lines[first:last], *below])
+
+    def _lines(
+        self, error: BaseException, secrets: Secrets, shell: InteractiveShell, values: bool
+    ) -> list[str]:
+        way = self._way(error, shell)
+        lines = [_line(frame, secrets) for frame in way]
+        if isinstance(error, SyntaxError) and error.lineno:
+            # Where the cell itself could not be compiled, no line of it has run.
+            of_cell = not any(frame.own for frame in way)
+            lines = [f"line {error.lineno} of the cell"] if of_cell else lines
+            lines += [] if of_cell else [_line(_place_of(error, shell), secrets)]
+        implied = None if error.__suppress_context__ else error.__context__
+        if cause := error.__cause__ or implied:
             lines.append(f"caused by {self._words(cause, values)}")
-        return "\n".join([*lines, self._words(self.error, values)])
+        lines.append(self._words(error, values))
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions[:_MOST_OF_GROUP]:
+                lines += ["which holds", *self._lines(one, secrets, shell, values)]
+        return [line for line, before in zip(lines, ["", *lines], strict=False) if line != before]
+
+    def _way(self, error: BaseException, shell: InteractiveShell) -> list[_Frame]:
+        """Return the way to the error. Where the cell is meant, no number says which it is: it has
+        another one when the notebook is run again, and a recorded answer would not be found.
+        """
+        here = f"Cell In[{self.number}]"
+        return [
+            msgspec.structs.replace(one, where=THIS_CELL) if one.where == here else one
+            for one in _way(error, shell)
+        ]
 
     def _words(self, error: BaseException, values: bool) -> str:
-        words = error.msg if isinstance(error, SyntaxError) else str(error)
+        try:
+            words = error.msg if isinstance(error, SyntaxError) else str(error)
+        except Exception:  # noqa: BLE001 - an error's own __str__ may raise anything
+            words = ""
         if not values:
             words = without_values(words, self.code, names=isinstance(error, _OF_NAMES))
+        elif len(words) > _LONGEST_WORDS:
+            words = words[:_LONGEST_WORDS] + "…"
         return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
@@ -73,12 +125,14 @@ class Faults:
 
 
 class _Frame(msgspec.Struct, frozen=True):
-    #: ``this cell``, ``In [2]``, a file of the person's, or a library's place.
+    #: ``this cell``, ``Cell In[2]``, a file of the person's, or a library's place.
     where: str
     line: int
     function: str
     #: The line itself; empty of a library.
     text: str
+    #: Whether it is the person's own code.
+    own: bool = True
 
 
 def _way(error: BaseException, shell: InteractiveShell) -> list[_Frame]:
@@ -96,9 +150,20 @@ def _way(error: BaseException, shell: InteractiveShell) -> list[_Frame]:
             own.append(_Frame(where, number, function, linecache.getline(name, number).strip()))
             library = None
         else:
-            library = _Frame(found[1], number, function, "")
+            library = _Frame(found[1], number, function, "", own=False)
         trace = trace.tb_next
-    return [*own[-_MOST_OWN_LINES:], *([library] if library else [])]
+    # One that calls itself stands there a thousand times.
+    met = [one for one, before in zip(own, [None, *own], strict=False) if one != before]
+    return [*met[-_MOST_OWN_LINES:], *([library] if library else [])]
+
+
+def _place_of(error: SyntaxError, shell: InteractiveShell) -> _Frame:
+    """Return the line that is no Python, in a module or a text that a cell has run."""
+    file = error.filename or "the code"
+    library = _LIBRARY.fullmatch(file)
+    where = _cell_name(file, shell) or (library[1] if library else re.split(r"[/\\]", file)[-1])
+    text = "" if library else (error.text or "").strip()
+    return _Frame(where, error.lineno or 0, "<module>", text, own=library is None)
 
 
 def _cell_name(file: str, shell: InteractiveShell) -> str:

@@ -16,7 +16,9 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from mtor_kernel.client.given import telling
 from mtor_kernel.client.media import is_picture
+from mtor_kernel.protocol.errors import BadInput
 
 _FIELD = r"""
     (?P<field> (?P<root>[^\W\d]\w*) (?: \.[^\W\d]\w* | \[[^\[\]{}\s]+\] )* )
@@ -48,7 +50,7 @@ def fill(prompt: str, variables: Mapping[str, Any], pictures: list[Any] | None =
     Raises
     ------
     UsageError
-        A field names no variable, or something that the variable does not have.
+        A field names no variable, something that the variable does not have, or what has no words.
     """
     return _BRACES.sub(lambda found: _filled(found, variables, pictures), prompt)
 
@@ -105,9 +107,13 @@ def _value(found: re.Match[str], variables: Mapping[str, Any], pictures: list[An
         if pictures is not None and is_picture(value):
             pictures.append(value)
             return f"[picture {len(pictures)}]"
-        return format(formatter.convert_field(value, found["conversion"]), found["format"] or "")
+        text = format(formatter.convert_field(value, found["conversion"]), found["format"] or "")
     except Exception as error:  # a user's own __getattr__ or __format__ may raise anything
         raise UsageError(
             f"{found[0]} in the prompt: {type(error).__name__}: {error}. Write {{{found[0]}}} to "
             "keep the braces."
         ) from error
+    try:
+        return telling(found[0], value, text)
+    except BadInput as error:
+        raise UsageError(error.message) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from asyncio import CancelledError
@@ -66,7 +67,7 @@ class MtorMagics(Magics):
         self._take = take
         self._own = Realm()
         self._conversations = Conversations()
-        self.replaying = Replaying(shell.user_ns)
+        self.replaying = Replaying(shell.user_ns, lambda: self.realm.models())
         self.faults = Faults()
 
     @property
@@ -117,6 +118,14 @@ class MtorMagics(Magics):
         if REALM not in self._variables:
             self._ip.push({REALM: self._own}, interactive=False)
 
+    def after_cell(self, _: object) -> None:
+        """Offer ``realm`` again after ``%reset``; made for IPython's ``post_run_cell``.
+
+        ``%reset`` forgets what is hidden too. Who deleted or replaced the name has it as they want.
+        """
+        if REALM not in self._ip.user_ns_hidden:
+            self.offer()
+
     def close(self) -> None:
         """Take ``realm`` back and hang up."""
         use(None)
@@ -151,10 +160,14 @@ class MtorMagics(Magics):
 
     def _answered(self, name: str, prompt: str, reply: Reply) -> None:
         """Keep a turn, here and at the realm."""
-        self._conversations.answered(name, prompt, reply.text)
-        if self.realm.replay is None:  # a played answer may be another realm's
-            with suppress(RealmError):  # an older realm keeps none, and the answer is here
-                self.realm.keep_turn(self._conversations.id_of(name), name[:100], reply.query)
+        self._conversations.answered(name, prompt, reply.text, reply.query)
+        if reply.replayed:
+            return  # no realm is asked for what is played; the next turn that is brings it along
+        thread, queries = self._conversations.to_keep(name)
+        for query in queries:
+            # A played answer may be another realm's, an older realm keeps none, and all is here.
+            with suppress(RealmError):
+                self.realm.keep_turn(thread, name[:100], query)
 
     def _query_with(self, pictures: list[Any], asked: Ask, prompt: str, system: str) -> Query:
         """Return the query for a prompt that names pictures, of a model that sees."""
@@ -246,7 +259,8 @@ class MtorMagics(Magics):
             case "cancel":
                 self._cancel(command.rest)
             case "forget":
-                self._forget(command.rest or "main")
+                # As one names it in the conversation, too.
+                self._forget(re.sub(r"^-c\s+", "", command.rest) or "main")
             case "sysop":
                 self._order(command.rest)
             case "conversations":
@@ -305,6 +319,7 @@ def load(ip: InteractiveShell, take: Take | None = None) -> None:
     use(magics.replaying.replay)
     ip.events.register("pre_run_cell", magics.replaying.before_cell)
     ip.events.register("post_run_cell", magics.faults.after_cell)
+    ip.events.register("post_run_cell", magics.after_cell)
     magics.offer()
 
 
@@ -323,4 +338,5 @@ def unload(ip: InteractiveShell) -> None:
     if isinstance(magics, MtorMagics):
         ip.events.unregister("pre_run_cell", magics.replaying.before_cell)
         ip.events.unregister("post_run_cell", magics.faults.after_cell)
+        ip.events.unregister("post_run_cell", magics.after_cell)
         magics.close()

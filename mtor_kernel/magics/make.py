@@ -27,7 +27,7 @@ _OF_SOMETHING = ("see", "listen")
 _USE = {
     "see": '%mtor see photo.png "What is on it?"',
     "imagine": "%mtor imagine a red heart",
-    "say": "%mtor say Good morning.",
+    "say": "%mtor say Good morning",
     "listen": "%mtor listen talk.wav",
     "embed": "%mtor embed the sea",
     "api": "%mtor api weather city=Rome",

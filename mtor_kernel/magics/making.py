@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from mtor_kernel.client import Media, Picture, Realm, Reply, as_media
 from mtor_kernel.client.media import Kind
 from mtor_kernel.client.modalities import WHAT_IS_IT, api_query, value_of
-from mtor_kernel.client.received import picture_of, sound_of
+from mtor_kernel.client.received import Sound, picture_of, sound_of
 from mtor_kernel.magics import filling
 from mtor_kernel.magics.asking import ask, prepare
 from mtor_kernel.magics.bundle import (
@@ -118,16 +118,16 @@ class Maker:
         except (BadInput, OSError):  # no Pillow here, or it cannot open that
             return made[0].content
 
-    def _say(self, asked: Make) -> bytes:
+    def _say(self, asked: Make) -> Sound:
         text = fill(asked.prompt, self._variables)
         query, display = self._query(asked, text, [], None), self._display()
-        made: list[bytes] = []
+        made: list[Sound] = []
 
         def show(reply: Reply) -> dict[str, Any]:
             sound = sound_of(reply, self._realm.download)
             length = "" if sound.seconds is None else f", {show_seconds(sound.seconds)}"
             display.reveal(*player_bundle(sound.content, f"a sound{length}: {text}"))
-            made.append(sound.content)
+            made.append(sound)
             return reply_bundle(reply)
 
         ask(self._realm, query, display, show)

@@ -64,7 +64,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--reason", default="", help="why, for the audit log")
     for name, purpose in (
         ("drain", "have a worker take nothing new"),
-        ("resume", "have a drained worker take work again"),
+        ("resume", "have a worker that was drained or removed take work again"),
+        ("remove", "send a worker away once it has finished, and keep it out"),
     ):
         one = verb(name, purpose)
         one.add_argument("worker")
@@ -208,6 +209,11 @@ def _resume(realm: Realm, given: argparse.Namespace, now: float) -> Answer:
     return f"{given.worker} takes work again."
 
 
+def _remove(realm: Realm, given: argparse.Namespace, now: float) -> Answer:
+    realm.sysop.remove(given.worker, given.reason)
+    return f"{given.worker} finishes what it runs and is kept out then, until it may resume."
+
+
 def _notice(realm: Realm, given: argparse.Namespace, now: float) -> Answer:
     realm.sysop.notice(" ".join(given.text))
     return "Everybody who is connected was told."
@@ -241,6 +247,7 @@ _ORDERS: dict[str, Callable[[Realm, argparse.Namespace, float], Answer]] = {
     "quota": _quota,
     "drain": _drain,
     "resume": _resume,
+    "remove": _remove,
     "notice": _notice,
     "pause": _pause,
     "unpause": _unpause,

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from mtor_kernel.client.replay import Cell, Mode, Replay
+from mtor_kernel.client.replay import Cell, Mode, Record, Replay
 from mtor_kernel.client.replay.place import FILE_VARIABLE, UNKNOWN, known_file, replay_file
+from mtor_kernel.client.replay.weights import short
 from mtor_kernel.magics.table import Table
 from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.protocol.ngram import Settled
 from mtor_kernel.telling.figures import show_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from IPython.core.interactiveshell import ExecutionInfo
+
+    from mtor_kernel.protocol.views import ModelInfo
 
 #: Says what becomes of questions; ``only`` and ``anew`` hold whatever a cell says.
 MODE_VARIABLE = "MTOR_REPLAY"
@@ -26,7 +31,9 @@ _LINE_CHARACTERS = 80
 #: Answers that nobody has asked for, of which the status tells.
 _SHOWN_UNASKED = 5
 
-_USE = "%mtor replay on | only | anew | off | status | mend, and after the first three a FILE"
+_USE = (
+    "%mtor replay on | only | anew | off | status | check | mend, and after the first three a FILE"
+)
 
 
 class Replaying:
@@ -36,10 +43,13 @@ class Replaying:
     ----------
     variables
         The notebook's, where Jupyter Server and VS Code say which notebook it is.
+    models
+        Asks the realm what it serves.
     """
 
-    def __init__(self, variables: Mapping[str, Any]) -> None:
+    def __init__(self, variables: Mapping[str, Any], models: Callable[[], list[ModelInfo]]) -> None:
         self._variables = variables
+        self._models = models
         self._named, fault = _mode_of(os.environ.get(MODE_VARIABLE, ""))
 
         def find() -> Path | None:
@@ -73,6 +83,8 @@ class Replaying:
         word, _, file = rest.partition(" ")
         if word in ("", "status") and not file:
             return self._status()
+        if word == "check" and not file:
+            return self._check()
         if word == "mend" and not file:
             return self._mend()
         if word == "off" and not file:
@@ -121,12 +133,51 @@ class Replaying:
             ("not asked for so far", str(len(unasked))),
         ]
         rows += [("", str(one.cell)) for one in unasked[:_SHOWN_UNASKED]]
+        rows += [
+            (f"weights of {model}", f"{short([weights])} ({show_count(count, 'answer')})")
+            for (model, weights), count in sorted(_weighed(book.records).items())
+        ]
         return Table("Replay", ("", ""), tuple(rows))
+
+    def _check(self) -> Table:
+        """Return which answers were recorded from other weights than the realm serves now."""
+        replay = self.replay
+        replay.check_may_ask()
+        replay.book.refresh()
+        models = self._models()
+        replay.weights.served(models)
+        served = {one.name: one.weights for one in models}
+        rows = [
+            (model, str(count), short([weights]), short(now), _verdict(weights, now))
+            for (model, weights), count in sorted(_weighed(replay.book.records).items())
+            for now in [served.get(model, ())]
+        ]
+        return Table(
+            "Weights of the recorded answers",
+            ("model", "answers", "recorded from", "served now", ""),
+            tuple(rows),
+            empty="no answer is recorded",
+            figures=frozenset({"answers"}),
+        )
 
     @property
     def _forced(self) -> Mode | None:
         """The mode that the environment holds to, whatever a cell says."""
         return self._named if self._named in (Mode.ONLY, Mode.ANEW) else None
+
+
+def _weighed(records: list[Record]) -> Counter[tuple[str, str]]:
+    """Return how many answers are recorded of each model and weights."""
+    ends = [one.end for one in records]
+    return Counter((end.model, end.weights) for end in ends if isinstance(end, Settled))
+
+
+def _verdict(weights: str, now: tuple[str, ...]) -> str:
+    if not weights:
+        return "not told when it was recorded"
+    if not now:
+        return "known once it has answered"
+    return "the same" if weights in now else "others: %mtor replay anew"
 
 
 def _mode_of(word: str) -> tuple[Mode | None, str]:

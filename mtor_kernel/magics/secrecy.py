@@ -91,7 +91,10 @@ def without_values(message: str, code: str, *, names: bool) -> str:
 
     def quoted(found: re.Match[str]) -> str:
         inside = found["inside"]
-        known = len(inside) < 2 or inside in code or (names and _NAME.fullmatch(inside))
+        # IPython quotes what is quoted already.
+        known = (
+            len(inside) < 2 or inside.strip("'\"") in code or (names and _NAME.fullmatch(inside))
+        )
         return found[0] if known else f"{found['quote']}…{found['quote']}"
 
     def value(found: re.Match[str]) -> str:

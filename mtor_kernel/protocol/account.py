@@ -1,4 +1,4 @@
-"""The ledger's nouns, as values: credits, usage, rate cards, holds and charges.
+"""The ledger's nouns, as values: credits, usage, rate cards and charges.
 
 All amounts are integers of micro-credits (``_micro``): a credit is a million of them. Floats never
 decide money.
@@ -46,6 +46,8 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     characters: Count = 0
     #: Time on the worker, in milliseconds, from the backend's first step to its last.
     compute_ms: Count = 0
+    #: Rows of a table that were answered; 1 for a query without any.
+    rows: Count = 1
     #: Whether a figure is counted by MTOR, not reported by the backend.
     estimated: bool = False
 
@@ -57,7 +59,7 @@ class RateCard(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     zero by accident.
     """
 
-    #: Taken once a query that ends in an answer.
+    #: Taken once a query that ends in an answer, and once an answered row of a table.
     query_micro: Count = 0
     input_token_micro: Count = 0
     output_token_micro: Count = 0
@@ -73,14 +75,6 @@ class RateCard(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         priced = any(getattr(self, name) for name in self.__struct_fields__ if name != "free")
         if priced == self.free:
             raise ValueError("a rate card prices at least one unit, or says free = true, not both")
-
-
-class Hold(msgspec.Struct, frozen=True):
-    """Credits set aside for one query until it ends."""
-
-    #: The ledger's number of the hold.
-    id: int
-    amount_micro: Count
 
 
 class Charge(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from mtor_kernel.protocol.account import Count, RateCard, Usage
 from mtor_kernel.protocol.identity import Role
-from mtor_kernel.protocol.query import Modality, ModelName, Options, Part, Query
+from mtor_kernel.protocol.query import Modality, ModelName, Options, Part, Query, Weights
 
 
 class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     #: Options that hold where a query sets none.
     defaults: Options = Options()
     #: Longest silence of a running attempt before it counts as failed, in seconds.
-    silence_seconds: Annotated[float, Meta(gt=0)] = 300.0
+    silence_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
     #: Bring it into memory when the worker starts.
     preload: bool = False
     #: Run it in a process of its own, so that a crash or a hang of it leaves the worker alive.
@@ -85,6 +85,8 @@ class Done(msgspec.Struct, frozen=True):
 
     usage: Usage
     finish_reason: str = "stop"
+    #: What a service says that has answered: its model's name and version.
+    weights: Weights = ""
 
 
 class Context(Protocol):

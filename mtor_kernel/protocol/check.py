@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.errors import BadInput, UnknownOption
 from mtor_kernel.protocol.query import (
+    IN_ROWS,
     OPTIONS_OF,
     Audio,
     Data,
     Image,
     Modality,
     Part,
+    Priority,
     Query,
+    Rows,
     Text,
 )
 
@@ -38,6 +41,7 @@ _CALLED: dict[type[Part], tuple[str, Modality | None]] = {
     Image: ("picture", Modality.VISION),
     Audio: ("recording", Modality.TRANSCRIPTION),
     Data: ("data part", None),
+    Rows: ("rows of an answer", None),
 }
 _MIMES: dict[type[Part], tuple[str, ...]] = {
     Image: ("image/",),
@@ -89,6 +93,8 @@ def check_query(query: Query, spec: ModelSpec, instead: Instead = lambda modalit
             raise _not_taken(part, spec, instead)
         _check_mime(part)
     _check_numbers(query, spec, instead)
+    if query.rows:
+        _check_rows(query, spec)
 
 
 def check_kept(blob: str, part: type[Part], mime: str) -> None:
@@ -107,6 +113,21 @@ def _check_options(query: Query, spec: ModelSpec) -> None:
     if strange:
         takes = ", ".join(sorted(OPTIONS_OF[spec.modality])) or "none"
         raise UnknownOption(f"{_named(spec)} takes no option {strange[0]!r}. It takes: {takes}.")
+
+
+def _check_rows(query: Query, spec: ModelSpec) -> None:
+    if spec.modality not in IN_ROWS:
+        raise BadInput(f"{_named(spec)} takes one question at a time: send each row by itself.")
+    if query.priority is not Priority.BATCH:
+        raise BadInput("Rows are of the class batch: say priority = batch, or ask one by one.")
+    if query.messages[-1].parts != (Text(query.rows[0].text),):
+        raise BadInput("The last message is the first row: make its words the same.")
+    for number, row in enumerate(query.rows):
+        if not row.text.strip() or "\0" in row.text:
+            wrong = "holds a NUL character" if row.text.strip() else "is empty"
+            raise BadInput(f"The prompt of row {number} {wrong}: leave it out.", row=number)
+    if len({row.key for row in query.rows}) < len(query.rows):
+        raise BadInput("Two rows have one key: give each row a key of its own.")
 
 
 def _foreign(query: Query) -> Iterator[Part]:

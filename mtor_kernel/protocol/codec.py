@@ -22,6 +22,10 @@ MAX_DEPTH = 32
 
 T = TypeVar("T")
 
+#: Objects nest as arrays do; and everything but what nests, or could hide that from view.
+_ALIKE = bytes.maketrans(b"{}", b"[]")
+_WORDS = bytes(set(range(256)) - set(b'[]{}"\\'))
+
 _encoder = msgspec.json.Encoder()
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
@@ -46,7 +50,13 @@ def encode(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def decode(frame: bytes | str, kind: type[T], *, limit: int = MAX_FRAME_BYTES) -> T:
+def decode(
+    frame: bytes | str,
+    kind: type[T],
+    *,
+    limit: int = MAX_FRAME_BYTES,
+    depth: int = MAX_DEPTH,
+) -> T:
     """Return the value of type `kind` (a struct, or a union of structs) that `frame` holds.
 
     Parameters
@@ -57,13 +67,15 @@ def decode(frame: bytes | str, kind: type[T], *, limit: int = MAX_FRAME_BYTES) -
         What it must be.
     limit
         How long it may be, in bytes.
+    depth
+        How deep it may nest.
 
     Raises
     ------
     TooLarge
         It is longer than `limit`.
     Malformed
-        It is not JSON, nests deeper than :data:`MAX_DEPTH`, or is not a `kind`; says where.
+        It is not JSON, nests deeper than `depth`, or is not a `kind`; says where.
     """
     data = _bytes_of(frame)
     if len(data) > limit:
@@ -73,8 +85,8 @@ def decode(frame: bytes | str, kind: type[T], *, limit: int = MAX_FRAME_BYTES) -
             limit=limit,
             used=len(data),
         )
-    if _deeper_than(data, MAX_DEPTH):
-        raise Malformed(f"That nests deeper than {MAX_DEPTH} levels: flatten it.", limit=MAX_DEPTH)
+    if nests_deeper(data, depth):
+        raise Malformed(f"That nests deeper than {depth} levels: flatten it.", limit=depth)
     try:
         decoded: T = _decoder(cast(Hashable, kind)).decode(data)
     except msgspec.ValidationError as error:
@@ -91,8 +103,9 @@ def _bytes_of(frame: bytes | str) -> bytes:
         raise Malformed("Not valid JSON: it holds half of a surrogate pair.") from None
 
 
-def _deeper_than(data: bytes, depth: int) -> bool:
-    if data.count(b"[") + data.count(b"{") <= depth:
+def nests_deeper(data: bytes, depth: int) -> bool:
+    """Tell whether JSON has more levels than `depth`; what stands in strings does not count."""
+    if data.count(b"[") + data.count(b"{") <= depth or _is_plainly_flat(data, depth):
         return False
     level = 0
     for found in _STRUCTURE.finditer(data):
@@ -104,3 +117,21 @@ def _deeper_than(data: bytes, depth: int) -> bool:
         elif mark in b"]}":
             level -= 1
     return False
+
+
+def _is_plainly_flat(data: bytes, depth: int) -> bool:
+    """Tell whether it is seen at a glance that JSON has no more levels than `depth`.
+
+    Long frames of many small things are looked at without a step for each of them. Where a string
+    holds a bracket, quotes are left over, as one stands before it that has no neighbour; and where
+    brackets do not close each other, they are.
+    """
+    marks = data.translate(_ALIKE, _WORDS)
+    if b"\\" in marks:
+        return False
+    marks = marks.replace(b'""', b"")
+    for _ in range(depth):
+        if not marks:
+            return True
+        marks = marks.replace(b"[]", b"")  # the innermost, and no other
+    return not marks

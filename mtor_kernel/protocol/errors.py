@@ -8,7 +8,8 @@
     │   ├── TooLarge            a frame, prompt or blob is over its limit
     │   ├── UnknownModel        no model, alias or fallback chain has this name
     │   ├── UnknownOption       the model does not take this option, or not this value
-    │   └── KeyConflict         the idempotency key was used for another query
+    │   ├── KeyConflict         the idempotency key was used for another query
+    │   └── RowsKnown           rows of it are asked already: ``details`` says by which queries
     ├── Denied                  who is asking may not
     │   ├── Unauthenticated     no credential, or one that the realm does not know
     │   ├── Forbidden           the credential lacks a scope
@@ -122,6 +123,15 @@ class KeyConflict(BadInput):
     """The idempotency key was used for another query."""
 
     code = "key_conflict"
+
+
+class RowsKnown(BadInput):
+    """Rows of it are asked already. ``details`` says of each, by its position, ``QUERY:POSITION``.
+
+    Nothing was asked: what is known can be followed, and the rest be asked without it.
+    """
+
+    code = "rows_known"
 
 
 class Denied(RealmError):

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from mtor_kernel.protocol.errors import UnknownOption
+from mtor_kernel.protocol.errors import ErrorInfo, UnknownOption
 
+#: The end of a pattern: to Python a bare ``$`` is also before a last newline.
+END = r"$(?!\n)"
 #: 128 random bits in hexadecimal.
-QueryId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+QueryId = Annotated[str, Meta(pattern="^[0-9a-f]{32}" + END)]
 #: SHA-256 of a blob's bytes, in hexadecimal.
-BlobId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+BlobId = Annotated[str, Meta(pattern="^[0-9a-f]{64}" + END)]
 #: The name a user asks for: a model, an alias or a fallback chain.
-ModelName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._:/-]{0,99}$")]
+ModelName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._:/-]{0,99}" + END)]
 #: A client's own name for one submission; the same key never runs twice.
-Key = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[!-~]+$")]
+Key = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[!-~]+" + END)]
 #: A media type such as ``image/png``.
-Mime = Annotated[str, Meta(max_length=100, pattern="^[a-z]+/[a-z0-9.+-]+$")]
+Mime = Annotated[str, Meta(max_length=100, pattern="^[a-z]+/[a-z0-9.+-]+" + END)]
 
 #: How long a query may take from submission to end unless it says otherwise, in seconds.
 DEFAULT_TTL_SECONDS = 600
+#: Rows of a table that one query may ask about.
+MAX_TABLE_ROWS = 256
 
 
 class Modality(enum.StrEnum):
@@ -70,7 +75,31 @@ class Data(msgspec.Struct, frozen=True, tag_field="type", tag="data", forbid_unk
     value: Any
 
 
-Part = Text | Image | Audio | Data
+class RowAnswer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What came back for one row of a table: its parts, or why there are none."""
+
+    #: Its position in the query's ``rows``.
+    row: Annotated[int, Meta(ge=0, lt=MAX_TABLE_ROWS)]
+    parts: tuple[Text | Data, ...] = ()
+    #: As in :class:`Answer`.
+    finish_reason: str = "stop"
+    #: The row itself is at fault; the others are answered all the same.
+    error: ErrorInfo | None = None
+
+
+class Rows(msgspec.Struct, frozen=True, tag_field="type", tag="rows", forbid_unknown_fields=True):
+    """Answers to some rows of a table."""
+
+    answers: tuple[RowAnswer, ...]
+
+    @property
+    def text(self) -> str:
+        """The words of the answers, a line each; empty where none has any."""
+        lines = [text_of(one.parts) for one in self.answers]
+        return "".join(f"{line}\n" for line in lines) if any(lines) else ""
+
+
+Part = Text | Image | Audio | Data | Rows
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +150,8 @@ _CHAT_OPTIONS = frozenset({"temperature", "top_p", "max_tokens", "seed", "stop",
 _IMAGE_OPTIONS = frozenset(
     {"width", "height", "steps", "guidance", "negative_prompt", "strength", "seed"}
 )
+#: Whose questions may go together in one query, a row each: small ones, of words alone.
+IN_ROWS = frozenset({Modality.CHAT, Modality.EMBEDDING})
 #: The options that each modality takes; any other is refused by name.
 OPTIONS_OF: dict[Modality, frozenset[str]] = {
     Modality.CHAT: _CHAT_OPTIONS,
@@ -133,6 +164,15 @@ OPTIONS_OF: dict[Modality, frozenset[str]] = {
 }
 
 
+class TableRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of a table that is asked about."""
+
+    #: Stands in the place of the words of the last message.
+    text: str
+    #: The client's own name for it: a row is asked once under it, in whichever query it comes.
+    key: Key
+
+
 class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One question from one user."""
 
@@ -143,6 +183,10 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     priority: Priority = Priority.INTERACTIVE
     #: Seconds from submission after which it fails as expired, wherever it stands.
     ttl_seconds: Annotated[int, Meta(ge=1, le=7 * 86_400)] = DEFAULT_TTL_SECONDS
+    #: Small questions that differ in their words only and take turns on one worker, for as long as
+    #: that has time for them; what it had no time for is free to be asked again. The messages are
+    #: those of the first of them.
+    rows: Annotated[tuple[TableRow, ...], Meta(max_length=MAX_TABLE_ROWS)] = ()
 
     @classmethod
     def ask(cls, prompt: str, model: str = "chat", *, system: str = "", **options: Any) -> Query:
@@ -156,6 +200,11 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         turns = [Message("system", (Text(system),))] if system else []
         turns.append(Message("user", (Text(prompt),)))
         return cls(tuple(turns), model, make_options(options))
+
+    def of_row(self, text: str) -> Query:
+        """Return the query of one row alone."""
+        turns = (*self.messages[:-1], Message("user", (Text(text),)))
+        return msgspec.structs.replace(self, messages=turns, rows=())
 
     @property
     def prompt_bytes(self) -> int:
@@ -178,12 +227,19 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         return frozenset(self.named)
 
 
+#: What an answer's weights are known by: ``sha256:`` and a hash, or what a service calls them.
+Weights = Annotated[str, Meta(max_length=200)]
+
+
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came back."""
 
     parts: tuple[Part, ...] = ()
-    #: ``stop``: the model had finished; ``length``: the limit of tokens cut it.
+    #: ``stop``: the model had finished; ``length``: the limit of tokens cut it; ``time``: there was
+    #: no time for the rest of its rows.
     finish_reason: str = "stop"
+    #: Of the model that gave it, where its worker could tell.
+    weights: Weights = ""
 
     @property
     def text(self) -> str:
@@ -191,9 +247,21 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
         return text_of(self.parts)
 
 
+def row_answers(parts: Iterable[Part]) -> list[RowAnswer]:
+    """Return what the `parts` of an answer say to rows of a table, in that order."""
+    return [one for part in parts if isinstance(part, Rows) for one in part.answers]
+
+
+def answered(parts: Iterable[Part]) -> set[int]:
+    """Return the rows of a table that the `parts` of an answer have answers to."""
+    return {one.row for one in row_answers(parts) if one.error is None}
+
+
 def text_of(parts: tuple[Part, ...]) -> str:
     """Return the words of `parts`, joined as they stand."""
-    return "".join(part.text for part in parts if isinstance(part, Text))
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].text
+    return "".join(part.text for part in parts if isinstance(part, Text | Rows))
 
 
 def make_options(given: dict[str, Any]) -> Options:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mtor_kernel.protocol import account, errors, ngram, query, quota, views
+from mtor_kernel.protocol import account, errors, link, ngram, query, quota, views
 
 #: The dialect that msgspec writes.
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -18,8 +18,8 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 UNIONS: Final[dict[str, Any]] = {
     "ClientNGram": ngram.ClientNGram,
     "RealmNGram": ngram.RealmNGram,
-    "WorkerNGram": ngram.WorkerNGram,
-    "LinkNGram": ngram.LinkNGram,
+    "WorkerNGram": link.WorkerNGram,
+    "LinkNGram": link.LinkNGram,
     "QueryEvent": ngram.QueryEvent,
 }
 

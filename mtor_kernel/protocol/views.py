@@ -36,6 +36,8 @@ class ModelInfo(_View):
     stands_for: tuple[str, ...] = ()
     #: Who may ask it; empty: everybody.
     roles: tuple[Role, ...] = ()
+    #: What the weights are known by that its workers have now; where they differ, several.
+    weights: tuple[str, ...] = ()
 
 
 class LaneInfo(_View):
@@ -61,13 +63,16 @@ class ServedInfo(_View):
     running: int = 0
     loaded: bool = False
     trouble: str = ""
+    #: What its weights are known by: ``sha256:…``, or what a service calls them.
+    weights: str = ""
 
 
 class WorkerInfo(_View):
     """A worker as the realm sees it."""
 
     name: str
-    #: ``well``, ``sick`` (silent, or its backends fail), ``draining`` or ``lost``.
+    #: ``well``, ``sick`` (silent, or its backends fail), ``draining``, ``lost``, or ``removed`` by
+    #: the sysop.
     state: str
     served: tuple[ServedInfo, ...] = ()
     #: Since its last heartbeat.

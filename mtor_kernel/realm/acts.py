@@ -46,6 +46,7 @@ class Acts:
         """Take over how things stand, and begin to look."""
         self._seen = await self._realm.store.read(audit.newest)
         await self._take_admission()
+        await self._take_aside()
         # Not a chore of the reaper's: there it would wait for the others, which take their time.
         self._looking = asyncio.create_task(self._keep_looking(), name="mtor-acts")
 
@@ -92,8 +93,10 @@ class Acts:
                 self._realm.caps_changed()
             case "pause" | "unpause":
                 await self._take_admission()
+            case "drain" | "remove" | "resume":
+                await self._take_aside()
             case "notice":
-                for follower in self._realm.followers:
+                for follower in self._realm.readers.followers:
                     follower.notify(Notice(entry.reason))
 
     async def _take_ban(self, name: str) -> None:
@@ -104,13 +107,16 @@ class Acts:
             return
         if person.banned_at is None:
             return
-        for follower in list(self._realm.followers):
+        for follower in list(self._realm.readers.followers):
             if follower.user == name:
                 follower.expel(people.banned(person.ban_reason))
 
     async def _take_admission(self) -> None:
         wanted = await self._realm.store.read(settings.admission)
         self._realm.admission_open = not wanted.paused
+
+    async def _take_aside(self) -> None:
+        self._realm.workers.set_aside(await self._realm.store.read(settings.aside))
 
     async def _stop_queries(self, name: str) -> None:
         """Cancel what of a person's is on the lines of this process."""

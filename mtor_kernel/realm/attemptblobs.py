@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mtor_kernel.protocol.codec import decode
 from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.realm.attempts import Attempt
 from mtor_kernel.realm.people import People
@@ -80,6 +80,6 @@ class AttemptBlobs:
 
     def _running(self, ref: AttemptRef) -> Attempt:
         attempt = self._current(ref.query)
-        if attempt is None or attempt.ref != ref or attempt.verdict.done():
+        if attempt is None or attempt.ref != ref or attempt.verdict is not None:
             raise references.not_for_this_attempt()
         return attempt

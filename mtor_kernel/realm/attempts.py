@@ -1,24 +1,26 @@
 """One try at running a query, from its dispatch to the verdict on it.
 
 Everything that can decide an attempt (its Dask task, its worker's link, its lease, a cancel, its
-time) calls :meth:`Attempt.decide`. The first verdict stands.
+time) calls :meth:`Attempt.decide`. The first verdict stands. What follows from it is done for all
+that are decided at the same time together.
 """
 
 from __future__ import annotations
 
-import asyncio
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.task import Outcome
 
 if TYPE_CHECKING:
     from mtor_kernel.protocol.backend import ModelSpec
     from mtor_kernel.realm.lanes import Lane, Place
+    from mtor_kernel.realm.slices import Slice
     from mtor_kernel.realm.streams import Stream
-    from mtor_kernel.realm.workers import Worker
+    from mtor_kernel.realm.worker import Worker
 
 
 class Stop(enum.Enum):
@@ -45,7 +47,7 @@ Verdict = Outcome | Lost | Unheeded
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """A running try. It holds one slot of its lane until the worker is done with it."""
+    """A running try. It holds one slot of its lane, or a share of one, until its worker is done."""
 
     ref: AttemptRef
     lane: Lane
@@ -59,7 +61,12 @@ class Attempt:
     started: float
     lease_until: float
     heard_at: float
-    verdict: asyncio.Future[Verdict]
+    #: The slot, and who else is in it.
+    slice: Slice
+    #: Called once, when there is a verdict.
+    decided: Callable[[Attempt], None]
+    #: How it ended; ``None`` while it runs.
+    verdict: Verdict | None = None
     #: Who runs it; known from its first sign on.
     worker: Worker | None = None
     #: Why it was told to stop, by the end that its query will have; ``None`` while it goes on.
@@ -72,8 +79,10 @@ class Attempt:
 
     def decide(self, verdict: Verdict) -> None:
         """Say how it ended; the first to say so is right."""
-        if not self.verdict.done():
-            self.verdict.set_result(verdict)
+        if self.verdict is None:
+            self.verdict = verdict
+            self.slice.has_verdict()
+            self.decided(self)
 
     def is_of(self, query: str, attempt: int, epoch: int) -> bool:
         """Tell whether a worker that names these three speaks of this attempt."""

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 PASSWORD = "MTOR_BUS_PASSWORD"  # noqa: S105 - its name only
 #: How long the server may take to answer, and how long it may be silent before it is asked.
 PATIENCE_SECONDS = 3.0
+#: How long it may take to be told something: who says it does not look at the store meanwhile.
+SAY_SECONDS = 0.5
 #: Between two attempts to connect, at first and at most.
 FIRST_SECONDS, LAST_SECONDS = 0.1, 3.0
 
@@ -106,6 +108,8 @@ class Bus:
         self._hear = hear
         #: Whether what is said now is likely to arrive.
         self.up = False
+        #: Whether it was logged that it is not.
+        self._told = False
         self._listening: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -123,31 +127,43 @@ class Bus:
 
     async def say(self, gateway: int, frame: bytes) -> None:
         """Say something to a gateway, or to all (0); it is dropped where that cannot be done."""
-        if self.up:
-            with suppress(*self._faults):
+        if not self.up:
+            return
+        try:
+            async with asyncio.timeout(SAY_SECONDS):
                 await self._redis.publish(self._channel(gateway), frame)
+        except self._faults as error:
+            # It is up again when the ear hears something.
+            self._is_away(error)
 
     def _channel(self, gateway: int) -> str:
         return f"mtor:{self._realm}:{gateway or 'all'}"
 
     async def _run(self) -> None:
-        pause, told = FIRST_SECONDS, False
+        pause = FIRST_SECONDS
         while True:
             try:
                 await self._listen()
             except self._faults as error:
-                if self.up:
-                    pause, told = FIRST_SECONDS, False
-                if not told:
-                    # The kind only: a message may show what the server was told.
-                    log.warning(
-                        "the bus is away, the store alone is used: %s", type(error).__name__
-                    )
-                    told = True
+                if not self._told:
+                    pause = FIRST_SECONDS
+                self._is_away(error)
             finally:
                 self.up = False
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             pause = min(2 * pause, LAST_SECONDS)
+
+    def _is_up(self) -> None:
+        if not self.up:
+            self.up, self._told = True, False
+            log.info("the bus is up")
+
+    def _is_away(self, error: BaseException) -> None:
+        self.up = False
+        if not self._told:
+            # The kind only: a message may show what the server was told.
+            log.warning("the bus is away, the store alone is used: %s", type(error).__name__)
+            self._told = True
 
     async def _listen(self) -> None:
         """Hear until the connection breaks."""
@@ -164,10 +180,9 @@ class Bus:
                     asked = True
                     continue
                 asked = False
-                if not self.up and message["type"] == "subscribe":
-                    self.up = True
-                    log.info("the bus is up")
-                elif message["type"] == "message":
+                # Also where it was away for who speaks, and not for who listens.
+                self._is_up()
+                if message["type"] == "message":
                     try:
                         await self._hear(message["data"])
                     except Exception:

@@ -62,7 +62,8 @@ class CatalogueFile:
 
     def _print(self) -> Print:
         files = [self.path] if self.path is not None else []
-        return tuple(_print(path) for path in (*files, self._data_dir / FOLDER))
+        pulled = sorted((self._data_dir / FOLDER).glob("*.toml"))
+        return tuple(_print(path) for path in (*files, self._data_dir / FOLDER, *pulled))
 
 
 def _print(path: Path) -> tuple[str, int, int]:
@@ -95,7 +96,7 @@ def _written(path: Path | None) -> Catalogue:
     if path is None:
         return parse_catalogue((files("mtor_kernel.realm") / "catalogue.toml").read_text("utf-8"))
     try:
-        catalogue = parse_catalogue(path.read_text("utf-8"))
+        catalogue = parse_catalogue(path.read_text("utf-8-sig"))  # editors put a mark before it
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is no UTF-8 text ({error}): save it as such.") from None
     if not catalogue.models:

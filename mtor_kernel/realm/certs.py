@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import socket
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _MARGIN = datetime.timedelta(days=30)
 _LIFETIME = datetime.timedelta(days=825)
 _AUTHORITY = "MTOR realm authority"
+#: How long somebody may take to show a certificate, in seconds.
+_GREETING = 5.0
 
 
 class Certs:
@@ -45,10 +49,11 @@ class Certs:
         )
 
     def check(self) -> Certs:
-        """Return these, or raise :class:`BadInput` where one is missing."""
+        """Return these, or raise :class:`BadInput` where they make nobody a member."""
         for path in (self.authority, self.certificate, self.key):
             if not path.is_file():
                 raise BadInput(f"There is no {path}: `mtor certs` makes a cluster's certificates.")
+        check_files(self.authority, self.certificate, self.key)
         return self
 
     def arguments(self) -> list[str]:
@@ -58,6 +63,51 @@ class Certs:
             f"--tls-cert={self.certificate}",
             f"--tls-key={self.key}",
         ]
+
+
+def check_files(authority: Path, certificate: Path, key: Path) -> None:
+    """Raise :class:`BadInput` where these cannot be read, do not fit, or have ended."""
+    from cryptography import x509
+
+    folder = certificate.parent
+    try:
+        context = ssl.create_default_context(cafile=authority)
+        # Of a key that is locked nobody is asked for the password.
+        context.load_cert_chain(certificate, key, password="")
+        until = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"The certificates in {folder} cannot be used ({error}): `mtor certs` makes others."
+        ) from None
+    if until <= datetime.datetime.now(datetime.UTC):
+        raise BadInput(
+            f"{certificate} ended on {until:%Y-%m-%d}: delete it and sign it anew by `mtor certs`."
+        )
+
+
+def recognise(address: str, authority: Path, certificate: Path, key: Path) -> None:
+    """Raise :class:`BadInput` where who listens at ``tls://HOST:PORT`` is of another cluster.
+
+    Dask goes on trying for ever there, and does not say why. Of one who does not answer nothing is
+    known: it may be there later.
+    """
+    host, _, port = address.removeprefix("tls://").rpartition(":")
+    context = ssl.create_default_context(cafile=authority)
+    context.check_hostname = False  # a member is known by who has signed it
+    context.load_cert_chain(certificate, key, password="")
+    try:
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING) as raw,
+            context.wrap_socket(raw),
+        ):
+            return
+    except ssl.SSLCertVerificationError as error:
+        raise BadInput(
+            f"Who listens at {address} is no member of this cluster ({error.verify_message}): take "
+            f"the certificates of the one authority for all of them; {authority} is another's."
+        ) from None
+    except (OSError, ValueError):
+        return
 
 
 def ensure_certs(folder: Path, names: tuple[str, ...] = ("localhost", "127.0.0.1")) -> Certs:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.realm.certs import Certs
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,10 @@ _PRELOADED = {
     "scheduler": ("dask_workers.lifeline", "dask_workers.tasks"),
     "worker": ("dask_workers.lifeline", "dask_workers.runtime", "dask_workers.plugin"),
 }
-_START_SECONDS = 30.0
+#: How long a scheduler may take to come up, on a machine that may have much to do.
+_START_SECONDS = 90.0
+#: What the end of a Python program begins with that an exception ended.
+_RAISED = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b.*$", re.MULTILINE)
 #: A worker that ends sooner than this after its start may do so again: the next one is late.
 STEADY_SECONDS = 60.0
 LONGEST_REST_SECONDS = 60.0
@@ -75,6 +80,8 @@ class Cluster:
         self._children: list[asyncio.subprocess.Process] = []
         self._watches: list[_Watch] = []
         self._keeper: asyncio.Task[None] | None = None
+        #: How long the scheduler's log was when it was started last.
+        self._logged = 0
         #: Address of the scheduler, once it runs.
         self.address = ""
 
@@ -89,8 +96,8 @@ class Cluster:
 
         Raises
         ------
-        TimeoutError
-            The scheduler did not come up; its log says why.
+        Unavailable
+            The scheduler did not come up; says why.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         await self._spawn_scheduler()
@@ -129,6 +136,8 @@ class Cluster:
                             "worker %d has ended (%s); starting another", number, child.returncode
                         )
                         self._children[number] = await self._start_worker(number)
+            except Unavailable as error:
+                log.warning("%s Trying again.", error.message)
             except Exception:  # the keeper outlives whatever happens
                 log.exception("the cluster could not be mended; trying again")
 
@@ -139,6 +148,7 @@ class Cluster:
 
     async def _spawn_scheduler(self) -> None:
         self._where.unlink(missing_ok=True)
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
         self._scheduler = await self._spawn(
             "scheduler",
             *["--host=tls://127.0.0.1", "--port=0", f"--scheduler-file={self._where}"],
@@ -152,10 +162,24 @@ class Cluster:
                 self.address = msgspec.json.decode(self._where.read_bytes())["address"]
                 return
             await asyncio.sleep(0.02)
+        ended = self._scheduler.returncode
         await _end(self._scheduler)  # or nobody would look at it again
-        raise TimeoutError(
-            f"the Dask scheduler did not start: see {self._folder / 'scheduler.log'}"
+        how = f"it took {_START_SECONDS:.0f} s" if ended is None else f"it ended with {ended}"
+        raise Unavailable(
+            f"The realm's Dask scheduler did not start ({self._why() or how}): see {self._log}."
         )
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "scheduler.log"
+
+    def _why(self) -> str:
+        """Return the first error in what the scheduler has logged since it was started last."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            log.seek(self._logged)
+            found = _RAISED.search(log.read(100_000).decode(errors="replace"))
+            return found[0][:300].rstrip(".") if found else ""
+        return ""
 
     async def _start_worker(self, number: int) -> asyncio.subprocess.Process:
         return await self._spawn(

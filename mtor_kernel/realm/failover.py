@@ -80,6 +80,10 @@ class Failover:
             )
         return Next(None, query, short)
 
+    def length(self, place: Place) -> int:
+        """Return how many models stand behind the name that was asked for; at least one."""
+        return max(1, len(expand(self._lanes.catalogue, place.asked)))
+
     def enter(self, place: Place, lane: Lane, query: Query) -> None:
         """Put a query that waits nowhere at the end of its person's line in another lane."""
         cost = pricing.cost_estimate(

@@ -29,11 +29,14 @@ from mtor_kernel.realm.streams import Stream
 
 #: The most text that one chunk to a client carries, in characters.
 CHUNK_CHARACTERS = 16 * 1024
-#: The most of ended answers that is kept in memory until one reader has read them, in units. What
-#: is more is read from the store when its turn comes.
-KEPT_UNITS = 64 * 1024
+#: The most of ended answers that is kept in memory until one reader has read them, in characters.
+#: What is more is read from the store when its turn comes.
+KEPT_CHARACTERS = 512 * 1024
 #: The most queries whose news a follower is given at once.
-BATCH = 8
+BATCH = 64
+#: A batch that holds this many characters takes no further query. With the longest chunk on top,
+#: and six bytes of JSON to the character at worst, it stays below 256 KiB, read or not.
+BATCH_CHARACTERS = 24 * 1024
 
 
 class _Cursor:
@@ -44,7 +47,7 @@ class _Cursor:
     def __init__(self, stream: Stream, attempt: int, seq: int) -> None:
         #: ``None``: it has ended, and is read from the store when its turn comes.
         self.stream: Stream | None = stream
-        #: Units of an ended stream that are in memory for this cursor's sake.
+        #: Characters of an ended stream that are in memory for this cursor's sake.
         self.kept = 0
         self.attempt = attempt
         self.seq = seq if attempt else 0
@@ -60,7 +63,7 @@ class _Cursor:
                 self.place = stream.place
                 told.append(stream.place)
             return told
-        if stream.attempt == self.attempt and not self.started:
+        if stream.attempt and stream.attempt == self.attempt and not self.started:
             self.started = True
             told.append(Started(stream.query, stream.attempt, stream.model, stream.note))
         if stream.progress is not None and stream.progress is not self.progress:
@@ -103,6 +106,13 @@ class _Cursor:
         return Chunk(stream.query, self.attempt, start, self.seq, text="".join(words))
 
 
+def _weight(told: RealmNGram) -> int:
+    """Return how much of a batch one n-gram takes, in characters: of a part or preview, all."""
+    if isinstance(told, Chunk):
+        return len(told.text) if told.part is None else BATCH_CHARACTERS
+    return BATCH_CHARACTERS if isinstance(told, Progress) and told.preview else 0
+
+
 #: Returns the stream of a person's query, live or as it was stored.
 Find = Callable[[str, str], Awaitable[Stream]]
 
@@ -123,7 +133,7 @@ class Follower:
         self._state: RealmNGram | None = None
         self._fault: RealmError | None = None
         self._woken = asyncio.Event()
-        #: Units of ended streams that are in memory because they were not read yet.
+        #: Characters of ended streams that are in memory because they were not read yet.
         self._kept = 0
         #: The query that is being read from the store: one at a time.
         self._open = ""
@@ -151,7 +161,8 @@ class Follower:
         stream.followers.add(self)
         if stream.end is not None:
             self.ended(stream)
-        self.wake(query)
+        if attempt or stream.attempt or stream.place is not None or stream.end is not None:
+            self.wake(query)
 
     def watch(self, on: bool) -> None:
         """Hear how the realm stands whenever that changes, or no longer."""
@@ -166,9 +177,10 @@ class Follower:
     def ended(self, stream: Stream) -> None:
         """A stream has ended: keep it until it is read, or, where too much is kept, let it go."""
         cursor = self._cursors[stream.query]
-        if self._kept + stream.length <= KEPT_UNITS:
-            cursor.kept = stream.length
-            self._kept += stream.length
+        size = stream.size
+        if self._kept + size <= KEPT_CHARACTERS:
+            cursor.kept = size
+            self._kept += size
         else:
             cursor.stream = None
             stream.followers.discard(self)
@@ -226,10 +238,15 @@ class Follower:
             told.append(self._state)
             self._state = None
         at_hand = (query for query in self._fresh if self._cursors[query].stream is not None)
+        weight = 0
         for query in list(itertools.islice(at_hand, BATCH)):
+            if weight >= BATCH_CHARACTERS:
+                break
             cursor = self._cursors[query]
             assert cursor.stream is not None
-            told.extend(cursor.news(cursor.stream))
+            news = cursor.news(cursor.stream)
+            weight += sum(map(_weight, news))
+            told.extend(news)
             del self._fresh[query]
             if cursor.seq < cursor.stream.length:
                 self._fresh[query] = None  # last in turn

@@ -14,6 +14,7 @@ from mtor_kernel.protocol.errors import BadInput, NoModel
 from mtor_kernel.protocol.ngram import Queued
 from mtor_kernel.protocol.views import LaneInfo, ModelInfo, QueryInfo
 from mtor_kernel.realm.attempts import Attempt
+from mtor_kernel.realm.slices import Slice
 from mtor_kernel.realm.streams import Stream
 from mtor_kernel.realm.workers import Workers
 from mtor_kernel.scheduling.discovered import with_discovered
@@ -56,10 +57,11 @@ class Lane:
         self.score = Score()
         self.estimator = Estimator(spec)
         self.attempts: set[Attempt] = set()
-        #: How many have a slot and are being written down.
-        self.starting = 0
-        #: Attempts that another gateway still runs here.
+        #: The slots that are taken, also by queries that are being written down.
+        self.slices: set[Slice] = set()
+        #: Attempts that other gateways run here, and queries that wait on no line of this one.
         self.elsewhere = 0
+        self.waiting_elsewhere = 0
         #: How many were examined for it and are being admitted: no places yet.
         self.coming = 0
         #: How many of those found no slot and are about to wait: nobody later is started first.
@@ -78,6 +80,16 @@ class Lane:
         """The model's name, which is the lane's."""
         return self.spec.name
 
+    @property
+    def waiting(self) -> int:
+        """How many wait, with whichever gateway."""
+        return len(self.queue) + self.waiting_elsewhere
+
+    @property
+    def running(self) -> int:
+        """How many run, with whichever gateway."""
+        return sum(bool(slot.running) for slot in self.slices) + self.elsewhere
+
     def is_well(self, now: float) -> bool:
         """Tell whether a chain should choose it: its breaker lets queries pass, most end well."""
         return self.breaker.allows(now) and self.score.value(now) >= WELL
@@ -93,13 +105,15 @@ class Lane:
         self.breaker.rest(seconds, time.monotonic())
 
     def free(self, slots: int) -> int:
-        """Return how many more attempts may start now, of `slots` in all."""
-        return slots - len(self.attempts) - self.starting - self.elsewhere
+        """Return how many more slots may be taken now, of `slots` in all."""
+        return slots - len(self.slices) - self.elsewhere
 
     def eta(self, position: int, slots: int) -> float | None:
         """Return about how many seconds the query at `position` waits."""
         now = time.monotonic()
-        ages = [now - attempt.started for attempt in self.attempts]
+        ages = [now - slot.attempts[0].started for slot in self.slices if slot.running]
+        # Of what others run it is not known since when.
+        ages += [0.0] * self.elsewhere
         eta = self.estimator.eta(position, ages, slots)
         return None if eta is None else round(eta + self.breaker.retry_after(now), 1)
 
@@ -122,6 +136,8 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         #: Every query that is waiting or running, by its id.
         self.places: dict[str, Place] = {}
+        #: How many are under way with other gateways.
+        self.elsewhere = 0
         #: Whether the lane of a model is this gateway's; of several, each has some.
         self.owns: Callable[[str], bool] = lambda model: True
         self.take(catalogue)
@@ -213,7 +229,7 @@ class Lanes:
     @property
     def under_way(self) -> int:
         """How many queries wait, run, or are being admitted."""
-        return len(self.places) + sum(lane.coming for lane in self)
+        return len(self.places) + self.elsewhere + sum(lane.coming for lane in self)
 
     @property
     def busy(self) -> bool:
@@ -326,11 +342,11 @@ class Lanes:
         slots = self._workers.slots(lane.model)
         return LaneInfo(
             lane.model,
-            len(lane.queue),
-            len(lane.attempts),
+            lane.waiting,
+            lane.running,
             slots,
             str(lane.breaker.state(now)),
-            lane.eta(len(lane.queue), slots),
+            lane.eta(lane.waiting, slots),
             lane.trouble(slots),
         )
 
@@ -345,8 +361,9 @@ class Lanes:
                 spec.rates,
                 spec.context_tokens,
                 self._workers.slots(spec.name),
-                len(self._lanes[spec.name].queue),
+                self._lanes[spec.name].waiting,
                 roles=spec.roles,
+                weights=self._workers.weights(spec.name),
             )
             for spec in self.catalogue.models
         ]

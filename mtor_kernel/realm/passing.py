@@ -13,7 +13,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
@@ -23,11 +22,11 @@ from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.ngram import Chunk, Progress, Queued, RealmNGram, Requeued, Started
 from mtor_kernel.realm.bus import Bus
 from mtor_kernel.realm.followers import Follower
+from mtor_kernel.realm.lanes import Lanes
+from mtor_kernel.realm.readers import Readers
 from mtor_kernel.realm.streams import Stream, replay
-from mtor_kernel.storage import processes, queries
-
-if TYPE_CHECKING:
-    from mtor_kernel.realm.realm import Realm
+from mtor_kernel.storage import processes, records
+from mtor_kernel.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +129,12 @@ class Passing:
         Called when it is worth while to look at the store now.
     """
 
-    def __init__(self, realm: Realm, look: Callable[[], None]) -> None:
-        self._realm = realm
+    def __init__(
+        self, store: Store, lanes: Lanes, readers: Readers, look: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._readers = readers
         self._look = look
         self._bus: Bus | None = None
         self._listeners: dict[int, _Listener] = {}
@@ -150,8 +153,8 @@ class Passing:
 
     async def open(self, url: str) -> None:
         """Pass on from now on."""
-        name = await self._realm.store.read(processes.realm_name)
-        self._bus = Bus(url, name, self._realm.epoch, self._hear)
+        name = await self._store.read(processes.realm_name)
+        self._bus = Bus(url, name, self._store.epoch, self._hear)
         self._bus.open()
         self._prodding = asyncio.create_task(self._prod(), name="mtor-prod")
 
@@ -167,7 +170,7 @@ class Passing:
 
     def prod(self, gateway: int = 0) -> None:
         """Have a gateway, or all (0), look at the store: there is something for it."""
-        if self.up and gateway != self._realm.epoch:
+        if self.up and gateway != self._store.epoch:
             self._to_look.add(gateway)
             self._prodded.set()
 
@@ -178,7 +181,7 @@ class Passing:
         said = self._said
         wishes = []
         self._said = {}
-        for stream in self._realm.streams_afar():
+        for stream in self._readers.all_afar():
             running = stream.stage is Stage.RUNNING
             at = (stream.attempt, stream.length) if running else (0, 0)
             again = stream.query in self._missing or (running and said.get(stream.query) == at)
@@ -186,7 +189,7 @@ class Passing:
             self._said[stream.query] = at
         self._missing.clear()
         if wishes or said:
-            await self._bus.say(0, encode(Follow(self._realm.epoch, tuple(wishes))))
+            await self._bus.say(0, encode(Follow(self._store.epoch, tuple(wishes))))
 
     async def serve(self) -> None:
         """Follow what others wish of what is carried here by now; forget who is silent."""
@@ -200,14 +203,14 @@ class Passing:
         match decode(frame, Look | Follow | Passed, limit=FRAME_BYTES):  # type: ignore[arg-type]
             case Look():
                 self._look()
-            case Follow() as said if said.gateway != self._realm.epoch:
+            case Follow() as said if said.gateway != self._store.epoch:
                 await self._wished(said)
             case Passed(told=told):
                 for each in told:
                     self._take(each)
 
     def _take(self, told: Told) -> None:
-        stream = self._realm.stream_afar(told.query)
+        stream = self._readers.afar(told.query)
         if stream is None:
             return
         if isinstance(told, Ended):
@@ -233,17 +236,17 @@ class Passing:
 
     async def _serve(self, listener: _Listener) -> None:
         for query, wish in list(listener.wishes.items()):
-            if query in self._realm.lanes.places:
+            if query in self._lanes.places:
                 if wish.again or not listener.follower.follows(query):
                     await listener.follower.add(query, wish.attempt, wish.seq)
                 if wish.again:
                     listener.wishes[query] = structs.replace(wish, again=False)
 
     async def _carried(self, user: str, query: str) -> Stream:
-        place = self._realm.lanes.places.get(query)
+        place = self._lanes.places.get(query)
         if place is not None:
             return place.stream
-        info = await self._realm.store.read(lambda db: queries.info(db, query, None))
+        info = await self._store.read(lambda db: records.info(db, query, None))
         return replay(info, user)
 
     async def _tell(self, gateway: int, follower: Follower) -> None:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from traitlets import Bool, Dict, Float, List, Unicode
+from traitlets import Bool, Dict, Float, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from mtor_kernel.protocol.account import MICRO
-from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.protocol.errors import BadInput, QuotaExceeded
 from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.quota import Quotas, RuleOf
 from mtor_kernel.protocol.views import Me, QuotaInfo
@@ -72,6 +72,15 @@ class People(LoggingConfigurable):
         default_value=["sysop"],
         config=True,
         help="Roles whose accounts have no floor: costs are shown, never refused. Default: sysop",
+    )
+    max_connections = Integer(
+        200,
+        min=1,
+        config=True,
+        help=(
+            "Sockets and streamed answers that one person may have open at a gateway; of those of "
+            "`unlimited_roles` any number. Default: 200"
+        ),
     )
     show_prompts = Bool(
         False,
@@ -175,6 +184,21 @@ class People(LoggingConfigurable):
         role = known.person.role
         scopes = {SCOPE_QUERY, SCOPE_SYSOP} if role is Role.SYSOP else {SCOPE_QUERY}
         return User(name, role, frozenset(scopes), known.person.groups)
+
+    def check_connections(self, user: User, used: int) -> None:
+        """Raise :class:`QuotaExceeded` for a person who has `used` connections, and wants another.
+
+        Said of no time: there is room again when one of theirs ends.
+        """
+        limit = self.max_connections
+        if used >= limit and user.role not in self.unlimited_roles:
+            raise QuotaExceeded(
+                f"You have {used:,} connections open to the realm, and may have {limit:,}: close "
+                "one, such as a notebook's kernel or a page with the panel.",
+                rule="connections",
+                limit=limit,
+                used=used,
+            )
 
     def role_of(self, name: str) -> Role:
         """Return the role in which a person was last seen."""

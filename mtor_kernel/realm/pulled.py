@@ -58,7 +58,7 @@ def _read(folder: Path) -> list[tuple[Path, Catalogue]]:
     found = []
     for path in paths:
         try:
-            found.append((path, parse_catalogue(path.read_text("utf-8"))))
+            found.append((path, parse_catalogue(path.read_text("utf-8-sig"))))
         except (RealmError, OSError, UnicodeDecodeError) as error:
             log.warning("%s is left out: %s", path, error)
     return found

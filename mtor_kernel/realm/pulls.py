@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from mtor_kernel.protocol.errors import Malformed, NotFound
+from mtor_kernel.protocol.errors import Malformed, NotFound, RealmError
 from mtor_kernel.protocol.views import PullInfo
 
 log = logging.getLogger(__name__)
@@ -55,17 +55,17 @@ class Pulls:
 
     def start(self, model: str) -> PullInfo:
         """Begin to fetch; one that is under way goes on."""
-        if model not in self._running:
+        under_way = self._running.get(model)
+        if under_way is None or under_way.done():
             self._infos[model] = PullInfo(model)
             task = asyncio.create_task(self._carry(model), name=f"mtor-pull-{model}")
             self._running[model] = task
-            task.add_done_callback(lambda _: self._running.pop(model, None))
         return self._infos[model]
 
     async def stop(self, model: str) -> None:
         """End a pull. What is here stays for the next one."""
         task = self._running.get(model)
-        if task is None:
+        if task is None or task.done():
             raise NotFound(f"Nothing named {model!r} is being pulled.")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -80,9 +80,7 @@ class Pulls:
     async def _carry(self, model: str) -> None:
         error = ""
         try:
-            error = await self._fetch(model)
-            if not error:
-                await self._reload()
+            error = await self._fetch(model) or await self._serve()
             self._note(model, state="failed" if error else "done", error=error)
         except asyncio.CancelledError:
             self._note(model, state="stopped")
@@ -90,6 +88,15 @@ class Pulls:
         except Exception as failure:
             log.exception("%s could not be pulled", model)
             self._note(model, state="failed", error=f"It failed ({type(failure).__name__}).")
+
+    async def _serve(self) -> str:
+        """Have what was fetched be in force; return why it is not."""
+        try:
+            await self._reload()
+        except (RealmError, OSError) as error:
+            why = error.message if isinstance(error, RealmError) else str(error)
+            return f"It is here, and is served when the catalogue is mended: {why}"
+        return ""
 
     async def _fetch(self, model: str) -> str:
         """Run the child; return why it failed."""

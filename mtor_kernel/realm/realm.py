@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any
 
 from traitlets import Bool, Integer, Unicode
 from traitlets.config import LoggingConfigurable
@@ -23,7 +22,6 @@ from traitlets.config import LoggingConfigurable
 from mtor_kernel._version import __version__
 from mtor_kernel.protocol.errors import BadInput, RealmError, RealmStopping
 from mtor_kernel.protocol.identity import User
-from mtor_kernel.protocol.lifecycle import ENDS, Stage
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.views import Me, ModelInfo, Page, QueryInfo, UsageRow
@@ -32,37 +30,28 @@ from mtor_kernel.realm.acts import Acts
 from mtor_kernel.realm.attemptblobs import AttemptBlobs
 from mtor_kernel.realm.attempts import Stop
 from mtor_kernel.realm.catalogue import CatalogueFile
+from mtor_kernel.realm.chores import chores
+from mtor_kernel.realm.commands import Commands
 from mtor_kernel.realm.conversations import Conversations
 from mtor_kernel.realm.dispatch import Dispatcher
+from mtor_kernel.realm.equipment import Equipment, LinkAddress
 from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.followers import Follower
 from mtor_kernel.realm.intake import Intake, Quote, Submitted
 from mtor_kernel.realm.lanes import Lanes
 from mtor_kernel.realm.people import People
 from mtor_kernel.realm.pulls import Pulls
+from mtor_kernel.realm.readers import Readers
 from mtor_kernel.realm.reaper import Reaper
 from mtor_kernel.realm.settlement import Settlement
 from mtor_kernel.realm.sharing import Sharing
-from mtor_kernel.realm.streams import Stream, replay
 from mtor_kernel.realm.sysop import Sysop
-from mtor_kernel.realm.tasks import Tasks, make_plugin
+from mtor_kernel.realm.tasks import Tasks
 from mtor_kernel.realm.workers import Workers
-from mtor_kernel.storage import queries
+from mtor_kernel.storage import queries, records
 from mtor_kernel.storage.blobs import BlobInfo, Blobs
 from mtor_kernel.storage.records import Sought
-from mtor_kernel.storage.rows import WaitingRow
 from mtor_kernel.storage.store import Store
-
-T = TypeVar("T")
-
-#: Between two checks of the ledger, each of which adds up every transfer.
-CHECK_SECONDS = 900.0
-#: Between two seals under what is new in the ledger.
-SEAL_SECONDS = 60.0
-#: Between two looks at the catalogue's file.
-WATCH_SECONDS = 1.0
-#: How long a close waits for commands under way.
-CLOSE_SECONDS = 5.0
 
 
 class Realm(LoggingConfigurable):
@@ -117,27 +106,25 @@ class Realm(LoggingConfigurable):
         self._dispatcher = Dispatcher(self.store, self.people.running_cap)
         self.workers = Workers(self._dispatcher)
         self.attempt_blobs = AttemptBlobs(self.blobs, self.people, self._dispatcher.current)
-        self.catalogue_file = CatalogueFile(self._catalogue_path, self._folder)
-        self.lanes = Lanes(self.catalogue_file.load(), self.workers)
+        catalogue = CatalogueFile(self._catalogue_path, self._folder)
+        self.lanes = Lanes(catalogue.load(), self.workers)
+        self.equipment = Equipment(catalogue, self.lanes, self.workers, self._dispatcher)
         moved = self._dispatcher.capacity_changed
         failover = Failover(self.store, self.lanes, self.people, moved)
         self._settlement = Settlement(self.store, self.lanes, failover, self.max_attempts, moved)
-        self.followers: set[Follower] = set()
+        self.readers = Readers(self.store, self.lanes, self.people, self._used)
+        #: Everybody's conversations.
+        self.conversations = Conversations(self.store)
+        self.sysop = Sysop(self)
         self._reaper = Reaper(
             self.lanes,
             self.workers,
             self._dispatcher,
             self._settlement,
             failover,
-            self.followers,
+            self.readers.followers,
             self.state,
-            [
-                (CHECK_SECONDS, self._check_books),
-                (SEAL_SECONDS, self._seal),
-                (600.0, self._collect_blobs),
-                (WATCH_SECONDS, self._watch_catalogue),
-                (WATCH_SECONDS, self._end_lanes),
-            ],
+            chores(self),
         )
         self._intake = Intake(
             self.store,
@@ -148,21 +135,15 @@ class Realm(LoggingConfigurable):
             lambda place: self._reaper.remember(place.ticket.query, place.deadline),
             parent=self,
         )
-        self.sysop = Sysop(self)
         self.acts = Acts(self)
-        self.pulls = Pulls(self._folder, self.reload)
+        self.pulls = Pulls(self._folder, self.equipment.reload)
         #: What it does where several gateways share the store.
-        self.sharing = Sharing(self) if self.shared else None
+        self.sharing = self._sharing() if self.shared else None
+        if self.sharing is not None:
+            self.readers.followed_afar = self.sharing.look_soon
         self._stopping = False
-        self._work: set[asyncio.Task[Any]] = set()
+        self._commands = Commands()
         self._used_at = time.monotonic()
-        #: Streams that somebody follows, also after their end: many readers share one.
-        self._streams: WeakValueDictionary[str, Stream] = WeakValueDictionary()
-        #: Held while an ended answer is read: one at a time, as it may be long.
-        self._reading = asyncio.Lock()
-        #: Held while the catalogue is read and the workers are told.
-        self._reloading = asyncio.Lock()
-        self._equipment: dict[str, Any] = {}
 
     @classmethod
     async def open(cls, data_dir: Path, **kwargs: Any) -> Realm:
@@ -184,7 +165,7 @@ class Realm(LoggingConfigurable):
         await realm.acts.open()
         if realm.sharing is not None:
             await realm.sharing.open()
-        await realm._intake.reclaim()
+        await realm._intake.enlisting.reclaim()
         realm._reaper.open()
         return realm
 
@@ -209,13 +190,10 @@ class Realm(LoggingConfigurable):
         security
             A :class:`distributed.Security`.
         """
-        self._equipment = {
-            "link_url": link_url,
-            "token": link_token,
-            "ca": link_ca,
-            "gateway": str(self.epoch) if self.shared else "",
-        }
-        tasks = Tasks(scheduler, security, self._plugin())
+        self.equipment.link = LinkAddress(
+            link_url, link_token, link_ca, str(self.epoch) if self.shared else ""
+        )
+        tasks = Tasks(scheduler, security, self.equipment.plugin())
         await tasks.open()
         self._dispatcher.tasks = tasks
         self._dispatcher.capacity_changed()
@@ -230,17 +208,12 @@ class Realm(LoggingConfigurable):
         self._stopping = True
         await self.pulls.close()
         await self._dispatcher.drain(drain_seconds)
-        for follower in list(self.followers):
+        for follower in list(self.readers.followers):
             follower.expel(RealmStopping("The realm is closing: connect again in a moment."))
         await self.acts.close()
         await self._reaper.close()
         await self._dispatcher.close()
-        if self._work:
-            await asyncio.wait(self._work, timeout=CLOSE_SECONDS)
-        for late in self._work:
-            # It waits for space on the disk; what it was to write is done after the next start.
-            late.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+        await self._commands.close()
         if self._dispatcher.tasks is not None:
             await self._dispatcher.tasks.close()
         if self.sharing is not None:
@@ -257,7 +230,7 @@ class Realm(LoggingConfigurable):
         Banned
             The sysop has closed the realm to them.
         """
-        self._used_at = time.monotonic()
+        self._used()
         await self.people.welcome(user)
         return user
 
@@ -272,12 +245,33 @@ class Realm(LoggingConfigurable):
         BadInput, Denied, Refused, Unavailable
             Nothing was written, nothing held.
         """
-        self._used_at = time.monotonic()
+        self._used()
         if self._stopping:
             raise RealmStopping("The realm is closing: ask again in a moment.")
-        taken = await self._whole(self._intake.admit(user, query, key))
+        taken = await self._commands.whole(self._intake.admit(user, query, key))
         if self.sharing is not None:
             self.sharing.submitted(taken.model)
+        return taken
+
+    async def submit_all(
+        self, user: User, asked: Sequence[tuple[Query, str]]
+    ) -> list[Submitted | RealmError]:
+        """Take several queries with their keys, each as :meth:`submit` does.
+
+        Returns what became of each: what refuses one refuses no other.
+
+        Raises
+        ------
+        Denied, Unavailable
+            What is so of all of them: a ban, a realm that closes. Nothing was written.
+        """
+        self._used()
+        if self._stopping:
+            raise RealmStopping("The realm is closing: ask again in a moment.")
+        taken = await self._commands.whole(self._intake.admit_all(user, asked))
+        if self.sharing is not None:
+            for model in {one.model for one in taken if isinstance(one, Submitted)}:
+                self.sharing.submitted(model)
         return taken
 
     async def quote(self, user: User, query: Query, count: int = 1) -> Quote:
@@ -296,40 +290,7 @@ class Realm(LoggingConfigurable):
 
     def follow(self, user: User) -> Follower:
         """Return a reader of that person's queries. Close it when done."""
-        follower = Follower(user.name, self._find, self._unfollowed)
-        self.followers.add(follower)
-        return follower
-
-    def _unfollowed(self, follower: Follower) -> None:
-        self.followers.discard(follower)
-        self._used_at = time.monotonic()
-
-    async def _find(self, user: str, query: str) -> Stream:
-        for _ in range(100):
-            place = self.lanes.places.get(query)
-            stream = place.stream if place is not None else self._streams.get(query)
-            if stream is not None:
-                if stream.user != user:
-                    raise queries.unknown(query)
-                self._streams[query] = stream
-                return stream
-            async with self._reading:
-                if query in self._streams:
-                    continue  # of several who want it at the same time, one has brought it
-                info = await self.store.read(lambda db: queries.info(db, query, user))
-                if info.stage in ENDS:
-                    stream = self._streams[query] = replay(info, user)
-                    return stream
-                if not self.lanes.owns(info.model):
-                    # One that runs begins in the stream when that is seen, by bus or look.
-                    void = info.attempt - (info.stage is Stage.RUNNING)
-                    stream = self._streams[query] = Stream(query, user, attempt=void)
-                    if self.sharing is not None:
-                        self.sharing.look_soon()
-                    return stream
-            # Written down a moment ago, and on its way to its lane.
-            await asyncio.sleep(0.02)
-        raise queries.unknown(query)
+        return self.readers.follow(user)
 
     async def cancel(self, user: User, query: str) -> None:
         """Have a query of one's own stopped; one that has ended stays as it is.
@@ -341,9 +302,9 @@ class Realm(LoggingConfigurable):
         NotFound
             There is no such query, or it is somebody else's.
         """
-        stream = await self._find(user.name, query)
+        stream = await self.readers.find(user.name, query)
         if stream.end is None:
-            await self._whole(self._cancel(query))
+            await self._commands.whole(self._cancel(query))
 
     async def _cancel(self, query: str) -> None:
         place = self.lanes.places.get(query)
@@ -358,47 +319,12 @@ class Realm(LoggingConfigurable):
             await self.store.write(lambda db: queries.ask_to_stop(db, query, time.time()))
             self.sharing.passing.prod()
 
-    # With other gateways: what `sharing` asks for.
-
-    async def stop_query(self, query: str) -> None:
-        """Cancel a query, as was asked for elsewhere."""
-        await self._cancel(query)
-
-    async def enlist(self, rows: list[WaitingRow]) -> None:
-        """Put queries on the line whose lane is this gateway's now."""
-        await self._intake.enlist(rows, self._streams)
-
-    def streams_afar(self) -> list[Stream]:
-        """Return the streams that are followed here of queries that are carried elsewhere."""
-        return [
-            stream
-            for query, stream in self._streams.items()
-            if stream.end is None and query not in self.lanes.places
-        ]
-
-    def stream_afar(self, query: str) -> Stream | None:
-        """Return the stream of one such query."""
-        stream = self._streams.get(query)
-        if stream is None or stream.end is not None or query in self.lanes.places:
-            return None
-        return stream
-
-    async def forget_gateways(self, gone: Iterable[int]) -> None:
-        """Have the workers serve gateways no longer that have ended."""
-        if self._dispatcher.tasks is not None:
-            for epoch in gone:
-                await self._dispatcher.tasks.forget(str(epoch))
-
-    def wake(self) -> None:
-        """Something may be able to start."""
-        self._dispatcher.capacity_changed()
+    # With other gateways.
 
     @property
     def bus(self) -> str:
         """Whether the bus to other gateways is `up` or `away`; empty where there is none."""
-        if self.sharing is None or not self.bus_url:
-            return ""
-        return "up" if self.sharing.passing.up else "away"
+        return "" if self.sharing is None else self.sharing.bus
 
     async def until_ended(self) -> None:
         """Return when another gateway has taken over what this one carried: it is of no use then.
@@ -411,25 +337,20 @@ class Realm(LoggingConfigurable):
 
     async def info(self, user: User, query: str) -> QueryInfo:
         """Return one query of that person's, whole; raise :class:`NotFound` for any other."""
-        info = await self.store.read(lambda db: queries.info(db, query, user.name))
+        info = await self.store.read(lambda db: records.info(db, query, user.name))
         place = self.lanes.places.get(query)
         return info if place is None else self.lanes.placed(info, place)
 
     async def history(self, user: User, sought: Sought, before: str = "", limit: int = 50) -> Page:
         """Return that person's queries that are `sought`, the latest first."""
         return await self.store.read(
-            lambda db: queries.history(db, user.name, sought, before=before, limit=limit)
+            lambda db: records.history(db, user.name, sought, before=before, limit=limit)
         )
-
-    @property
-    def conversations(self) -> Conversations:
-        """Everybody's conversations."""
-        return Conversations(self.store)
 
     async def usage(self, user: User, days: int = 30) -> list[UsageRow]:
         """Return what that person spent by day and model."""
         since = time.time() - days * 86_400
-        return await self.store.read(lambda db: queries.usage(db, user.name, since))
+        return await self.store.read(lambda db: records.usage(db, user.name, since))
 
     async def me(self, user: User) -> Me:
         """Return who that person is here and what they have."""
@@ -448,7 +369,7 @@ class Realm(LoggingConfigurable):
     def idle_seconds(self) -> float:
         """Return for how long nobody has used it; 0 while anything is followed or under way."""
         now = time.monotonic()
-        if self.lanes.busy or any(each.following or each.watching for each in self.followers):
+        if self.lanes.busy or self.readers.busy:
             self._used_at = now
         return now - self._used_at
 
@@ -458,30 +379,10 @@ class Realm(LoggingConfigurable):
         for user in waiting | self.lanes.blocked:
             self._dispatcher.cap_changed(user)
 
-    async def reload(self) -> None:
-        """Read the catalogue again and have the workers look anew at what they can serve.
-
-        Raises
-        ------
-        BadInput, OSError
-            What the file says cannot be in force; what was so far still is.
-        """
-        async with self._reloading:
-            catalogue = await asyncio.to_thread(self.catalogue_file.load)
-            try:
-                self.lanes.take(catalogue)
-            except BadInput as error:
-                self.catalogue_file.fault = error.message
-                raise
-            await self._equip()
-
-    async def _equip(self) -> None:
-        """Have the workers serve what the lanes are for."""
-        if self._dispatcher.tasks is not None:
-            self.workers.expect(spec.name for spec in self.lanes.specs)
-            await self._dispatcher.tasks.equip(self._plugin())
-
     # Inside.
+
+    def _used(self) -> None:
+        self._used_at = time.monotonic()
 
     @property
     def epoch(self) -> int:
@@ -499,8 +400,16 @@ class Realm(LoggingConfigurable):
     def _default_url(self) -> str:
         return f"sqlite:///{self._folder / 'realm.sqlite'}"
 
-    def _plugin(self) -> Any:
-        return make_plugin(models=self.lanes.specs, **self._equipment)
+    def _sharing(self) -> Sharing:
+        return Sharing(
+            self.store,
+            self.lanes,
+            self.readers,
+            self._dispatcher,
+            self._intake.enlisting,
+            self._cancel,
+            self.bus_url,
+        )
 
     @property
     def admission_open(self) -> bool:
@@ -510,53 +419,3 @@ class Realm(LoggingConfigurable):
     @admission_open.setter
     def admission_open(self, on: bool) -> None:
         self._intake.open = on
-
-    def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Carry `work` to its end even if whoever waits for it goes away."""
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        return task
-
-    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns; it is carried to its end even if this is cancelled."""
-        task = self._own(work)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            # A refusal that nobody hears any more is no fault to be logged.
-            task.add_done_callback(self._unheard)
-            raise
-
-    def _unheard(self, task: asyncio.Task[Any]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, RealmError):
-            self.log.error("what nobody waited for any more went wrong", exc_info=error)
-
-    async def _check_books(self) -> None:
-        problems = await self.sysop.check_books()
-        if problems:
-            self.admission_open = False
-            self.log.critical("admission is closed, the ledger does not add up: %s", problems)
-
-    async def _seal(self) -> None:
-        await self.sysop.seal()
-
-    async def _collect_blobs(self) -> None:
-        await self.blobs.collect(time.time())
-
-    async def _watch_catalogue(self) -> None:
-        """Take over a catalogue whose file was changed; a fault in it changes nothing."""
-        if not await asyncio.to_thread(self.catalogue_file.has_changed):
-            return
-        try:
-            await self.reload()
-            self.log.info("the catalogue was changed, and is in force")
-        except (RealmError, OSError) as error:
-            self.log.warning("the changed catalogue is not in force: %s", error)
-
-    async def _end_lanes(self) -> None:
-        """End the lanes of models that were taken out, once they are empty."""
-        async with self._reloading:
-            if self.lanes.end_retired(time.monotonic()):
-                await self._equip()

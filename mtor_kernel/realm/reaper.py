@@ -6,11 +6,11 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from mtor_kernel.protocol.ngram import RealmState
 from mtor_kernel.realm.attempts import Lost, Stop
+from mtor_kernel.realm.chores import Chore
 from mtor_kernel.realm.dispatch import Dispatcher
 from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.followers import Follower
@@ -34,7 +34,7 @@ class Reaper:
     Parameters
     ----------
     chores
-        What else is done now and then: the seconds between two times, and the doing.
+        What else is done now and then.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Reaper:
         failover: Failover,
         followers: set[Follower],
         state: Callable[[], RealmState],
-        chores: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]],
+        chores: list[Chore],
     ) -> None:
         self._lanes = lanes
         self._workers = workers

@@ -11,8 +11,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 from sqlalchemy import Connection
@@ -23,26 +24,36 @@ from mtor_kernel.protocol.errors import (
     Expired,
     QueryFailed,
     RealmStopping,
-    Unavailable,
     WorkerLost,
 )
 from mtor_kernel.protocol.lifecycle import ENDS, Stage
-from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled, after
+from mtor_kernel.protocol.ngram import Cancelled, Failed, QueryEnd, Settled
 from mtor_kernel.protocol.query import Answer, Modality, Part, Query, Text, text_of
-from mtor_kernel.protocol.task import Outcome
+from mtor_kernel.protocol.task import OUT_OF_TIME, Outcome
+from mtor_kernel.protocol.units import after
 from mtor_kernel.realm.attempts import Attempt, Lost, Stop, Unheeded, Verdict
 from mtor_kernel.realm.failover import Failover
 from mtor_kernel.realm.lanes import Lane, Lanes, Place
+from mtor_kernel.realm.patient import Patient
 from mtor_kernel.scheduling import health, pricing
 from mtor_kernel.scheduling.published import published
-from mtor_kernel.storage import queries
+from mtor_kernel.storage import endings, queries, records, together
 from mtor_kernel.storage.store import Store
+from mtor_kernel.storage.together import Ending
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _query = msgspec.json.Decoder(Query)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bill:
+    """What is written down of an attempt that has brought an answer."""
+
+    ending: Ending
+    #: For how many seconds it ran, and the time.
+    ran: float
+    now: float
 
 
 class Settlement:
@@ -66,16 +77,31 @@ class Settlement:
         max_attempts: int,
         requeued: Callable[[], None],
     ) -> None:
-        self._store = store
+        self._store = Patient(store)
         self._lanes = lanes
         self._failover = failover
         self._max_attempts = max_attempts
         self._requeued = requeued
 
-    async def conclude(self, attempt: Attempt, verdict: Verdict) -> None:
-        """See to what follows from the verdict on an attempt; it ends, whatever goes wrong."""
+    async def conclude(self, attempts: Sequence[Attempt]) -> None:
+        """See to what follows from the verdicts on attempts; they end, whatever goes wrong.
+
+        Answers that came together are written down together.
+        """
+        if len(attempts) == 1:
+            await self._see_to(attempts[0])
+            return
+        answered = [one for one in attempts if _has_answer(one.verdict)]
+        rest = [one for one in attempts if not _has_answer(one.verdict)]
+        works = [self._settle_all(answered), *map(self._see_to, rest)]
+        for raised in await asyncio.gather(*works, return_exceptions=True):
+            if raised is not None:
+                raise raised
+
+    async def _see_to(self, attempt: Attempt) -> None:
+        assert attempt.verdict is not None
         try:
-            await self._conclude(attempt, verdict)
+            await self._conclude(attempt, attempt.verdict)
         except RealmStopping:
             raise  # the next start of the realm puts it back on the line
         except Exception:
@@ -85,6 +111,11 @@ class Settlement:
 
     async def _conclude(self, attempt: Attempt, verdict: Verdict) -> None:
         match verdict:
+            case Outcome(begun=False) if attempt.stopping is None:
+                # Its slice was out of time: this attempt is no failure, and counts as none.
+                attempt.lane.record(None)
+                attempt.stream.unbegun += 1
+                await self._requeue(attempt, "its turn did not come")
             case Outcome(error=None, cancelled=False):
                 await self._settle(attempt, verdict)
             case Outcome(error=None) if attempt.stopping is None:
@@ -94,7 +125,10 @@ class Settlement:
             case Outcome(error=None) | Unheeded():
                 await self._stopped(attempt, verdict)
             case Outcome(error=ErrorInfo() as error):
-                attempt.lane.record(health.outcome(error))
+                # Of many rows one is at fault, and who asks goes on with the others: only a row
+                # that fails alone tells something of the model.
+                many = len(_query.decode(attempt.body).rows) > 1
+                attempt.lane.record(None if many else health.outcome(error))
                 if verdict.retryable and error.retry_after_seconds:
                     attempt.lane.rest(error.retry_after_seconds)
                 await self._failed(attempt, error, again=verdict.retryable)
@@ -110,8 +144,8 @@ class Settlement:
         """End a query that waits. False: it does not wait any more."""
         query, now = place.ticket.query, time.time()
         nothing = Charge()
-        ended = await self._write(
-            lambda db: queries.cancel(db, query, now, answer=Answer(), charge=nothing)
+        ended = await self._store.write(
+            lambda db: endings.cancel(db, query, now, answer=Answer(), charge=nothing)
         )
         if ended:
             # It may wait in another lane by now.
@@ -129,7 +163,7 @@ class Settlement:
         The caller has seen that it has no attempt: the store would end a running one too.
         """
         query, now = place.ticket.query, time.time()
-        ended = await self._write(lambda db: queries.fail(db, query, error, now))
+        ended = await self._store.write(lambda db: endings.fail(db, query, error, now))
         if ended:
             # It may wait in another lane by now.
             self._lanes.places.get(query, place).lane.queue.remove(query)
@@ -137,31 +171,73 @@ class Settlement:
         return ended
 
     async def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        self._complete(attempt, outcome.parts)
-        ran, now = time.monotonic() - attempt.started, time.time()
-        charge = pricing.charge_for(outcome.usage, attempt.spec.rates, attempt.place.hold_micro)
-        answer = Answer(attempt.stream.parts, outcome.finish_reason)
-        ref = attempt.ref
-        if not await self._write(
-            lambda db: queries.settle(db, ref.query, ref.attempt, ref.epoch, answer, charge, now)
+        bill = self._bill(attempt, outcome)
+        ref, one = attempt.ref, bill.ending
+        if await self._store.write(
+            lambda db: endings.settle(
+                db, ref.query, ref.attempt, ref.epoch, one.answer, one.charge, bill.now
+            )
         ):
+            self._settled(attempt, outcome, bill)
+        else:
             await self._fenced(attempt)
+
+    async def _settle_all(self, attempts: Sequence[Attempt]) -> None:
+        """Settle them in one work; where that cannot be for all of them, one by one."""
+        if len(attempts) < 2:
+            await asyncio.gather(*map(self._see_to, attempts))
             return
-        lane = attempt.lane
+        outcomes = [cast(Outcome, attempt.verdict) for attempt in attempts]
+        bills = [self._bill(*one) for one in zip(attempts, outcomes, strict=True)]
+        ends, epoch = [bill.ending for bill in bills], self._store.epoch
+        now = bills[-1].now
+        try:
+            done = await self._store.write(lambda db: together.settle_all(db, ends, epoch, now))
+        except RealmStopping:
+            raise
+        except Exception:
+            log.exception("%d answers could not be written down together", len(attempts))
+            done = False
+        if not done:
+            await asyncio.gather(*map(self._see_to, attempts))
+            return
+        for attempt, outcome, bill in zip(attempts, outcomes, bills, strict=True):
+            self._settled(attempt, outcome, bill)
+
+    def _bill(self, attempt: Attempt, outcome: Outcome) -> _Bill:
+        self._complete(attempt, outcome.parts)
+        place = attempt.place
+        answer = Answer(attempt.stream.parts, outcome.finish_reason, outcome.weights)
+        charge = pricing.charge_for(outcome.usage, attempt.spec.rates, place.hold_micro)
+        user, model = place.ticket.user, attempt.lane.model
+        ending = Ending(attempt.query, user, model, attempt.ref.attempt, answer, charge)
+        return _Bill(ending, time.monotonic() - attempt.started, time.time())
+
+    def _settled(self, attempt: Attempt, outcome: Outcome, bill: _Bill) -> None:
+        """Tell the end, and learn from it."""
+        lane, ref, place = attempt.lane, attempt.ref, attempt.place
         lane.record(True)
-        lane.estimator.learn(outcome.usage.output_tokens, ran)
+        alone = len(attempt.slice.attempts) == 1
+        worked, rows = outcome.usage.compute_ms / 1000, outcome.usage.rows
+        if rows:  # else each was refused, of which nobody learns how long an answer takes
+            tokens = outcome.usage.output_tokens // rows
+            lane.estimator.learn(tokens, (bill.ran if alone else worked) / rows)
+            if outcome.finish_reason != OUT_OF_TIME:
+                lane.estimator.learn_work(place.ticket.cost, worked)
         lane.queue.ended(ref.query, pricing.service(outcome.usage))
         self._end(
-            attempt.place,
+            place,
             Stage.SETTLED,
             Settled(
                 ref.query,
                 ref.attempt,
                 lane.model,
-                charge,
+                bill.ending.charge,
                 outcome.finish_reason,
-                round(now - attempt.place.created_at, 3),
-                round(ran, 3),
+                # A clock may have been set back meanwhile.
+                round(max(0.0, bill.now - place.created_at), 3),
+                round(bill.ran, 3),
+                outcome.weights,
             ),
         )
 
@@ -185,16 +261,17 @@ class Settlement:
                 usage,
                 attempt.spec.rates,
                 attempt.place.hold_micro,
-                # What an API answers is all there as soon as anything of it is.
-                answered=attempt.spec.modality is Modality.API,
+                # What an API answers is all there as soon as anything of it is, and of rows only
+                # those count that were answered.
+                answered=attempt.spec.modality is Modality.API or bool(query.rows),
             )
         await self._cancelled(attempt, charge, usage)
 
     async def _cancelled(self, attempt: Attempt, charge: Charge, usage: Usage) -> None:
         ref, now = attempt.ref, time.time()
         answer = Answer(attempt.stream.parts, "cancelled")
-        if not await self._write(
-            lambda db: queries.cancel(
+        if not await self._store.write(
+            lambda db: endings.cancel(
                 db,
                 ref.query,
                 now,
@@ -223,17 +300,20 @@ class Settlement:
             found = self._failover.next(attempt.place, attempt.body)
             # A model that has failed is left at once, one that lost its worker only if it is ill.
             lost = bool(reason) and self._lanes.is_well(attempt.lane.model)
-            if found.lane is not None and not lost:
+            tries = ref.attempt - attempt.stream.unbegun
+            # Between gateways it is forgotten which models were tried: the number still ends it.
+            ways = self._max_attempts + self._failover.length(attempt.place) - 1
+            if found.lane is not None and not lost and tries < ways:
                 await self._move(attempt, reason or error.message, found.lane, found.query)
                 return
-            if ref.attempt < self._max_attempts:
+            if tries < self._max_attempts:
                 await self._requeue(attempt, reason or error.message)
                 return
             if found.short:
                 told = f"{error.message} {found.short}"
                 error = msgspec.structs.replace(error, message=told)
-        if not await self._write(
-            lambda db: queries.fail(db, ref.query, error, now, attempt=ref.attempt, epoch=ref.epoch)
+        if not await self._store.write(
+            lambda db: endings.fail(db, ref.query, error, now, attempt=ref.attempt, epoch=ref.epoch)
         ):
             await self._fenced(attempt)
             return
@@ -242,7 +322,7 @@ class Settlement:
 
     async def _requeue(self, attempt: Attempt, reason: str) -> None:
         ref, now = attempt.ref, time.time()
-        if not await self._write(
+        if not await self._store.write(
             lambda db: queries.requeue(db, ref.query, ref.attempt, ref.epoch, now)
         ):
             await self._fenced(attempt)
@@ -260,7 +340,7 @@ class Settlement:
             back = queries.requeue(db, ref.query, ref.attempt, ref.epoch, now)
             return back and queries.move(db, ref.query, spec.name, spec.modality)
 
-        if not await self._write(move):
+        if not await self._store.write(move):
             await self._fenced(attempt)
             return
         failed = attempt.lane.model
@@ -290,31 +370,15 @@ class Settlement:
         """
         query = attempt.query
         attempt.lane.queue.ended(query, 0.0)
-        info = await self._read(lambda db: queries.info(db, query, None))
+        info = await self._store.read(lambda db: records.info(db, query, None))
         log.warning("the end of %s came too late: it is %s already", attempt.ref, info.stage)
         self._lanes.places.pop(query, None)
         if info.stage in ENDS and attempt.stream.end is None:
             attempt.stream.adopt(info)
 
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        while True:
-            try:
-                return await self._store.read(work)
-            except RealmStopping:
-                raise
-            except Unavailable:
-                log.exception("it cannot be looked up yet")
-                await asyncio.sleep(1.0)
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        while True:
-            try:
-                return await self._store.write(work)
-            except RealmStopping:
-                raise
-            except Unavailable:
-                log.exception("an end cannot be written down yet")
-                await asyncio.sleep(1.0)
+def _has_answer(verdict: Verdict | None) -> bool:
+    return isinstance(verdict, Outcome) and verdict.error is None and not verdict.cancelled
 
 
 def _tokens_of(parts: tuple[Part, ...]) -> int:

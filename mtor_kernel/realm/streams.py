@@ -12,17 +12,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mtor_kernel.protocol.account import Charge
+from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import QueryFailed
 from mtor_kernel.protocol.lifecycle import Stage, step
-from mtor_kernel.protocol.ngram import (
-    Cancelled,
-    Failed,
-    Progress,
-    QueryEnd,
-    Queued,
-    Settled,
-)
+from mtor_kernel.protocol.ngram import Cancelled, Failed, Progress, QueryEnd, Queued, Settled
 from mtor_kernel.protocol.query import Part, Text
+from mtor_kernel.protocol.units import parts_of
 from mtor_kernel.protocol.views import QueryInfo
 
 if TYPE_CHECKING:
@@ -47,6 +42,7 @@ class Stream:
         "query",
         "reason",
         "stage",
+        "unbegun",
         "user",
     )
 
@@ -56,6 +52,8 @@ class Stream:
         self.stage = Stage.QUEUED
         #: The attempt whose text this is; while queued, the last one that ran.
         self.attempt = attempt
+        #: Attempts that ended before a model was asked, through nobody's fault.
+        self.unbegun = 0
         #: Why that attempt is void, where it is.
         self.reason = ""
         #: Which model answers, once an attempt has begun.
@@ -68,7 +66,7 @@ class Stream:
         self.end: QueryEnd | None = None
         self.followers: set[Follower] = set()
         #: The answer in pieces, with the position of each one's first unit; see
-        #: `protocol/ngram.py`.
+        #: `protocol/units.py`.
         self._pieces: list[Part] = []
         self._starts: list[int] = []
         #: Units of the answer so far: the ``seq`` that the next chunk must have.
@@ -77,27 +75,22 @@ class Stream:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The answer so far, neighbouring words joined."""
-        joined: list[Part] = []
-        words: list[str] = []
-        for piece in self._pieces:
-            if isinstance(piece, Text):
-                words.append(piece.text)
-                continue
-            if words:
-                joined.append(Text("".join(words)))
-                words = []
-            joined.append(piece)
-        if words:
-            joined.append(Text("".join(words)))
-        return tuple(joined)
+        return parts_of(self._pieces)
 
-    def start(self, attempt: int, model: str = "") -> None:
-        """An attempt begins, with nothing said yet."""
+    @property
+    def size(self) -> int:
+        """How much memory the answer takes, in characters: a part may be one unit and large."""
+        parts = [piece for piece in self._pieces if not isinstance(piece, Text)]
+        return self.length + sum(len(encode(part)) for part in parts)
+
+    def start(self, attempt: int, model: str = "", *, quiet: bool = False) -> None:
+        """An attempt begins, with nothing said yet; if `quiet`, it is told with what comes next."""
         self.stage = step(self.stage, Stage.RUNNING)
         self.attempt = attempt
         self.model = model
         self._forget()
-        self._tell()
+        if not quiet:
+            self._tell()
 
     def add(self, text: str, part: Part | None) -> None:
         """The answer grows, by words, one other part, or both in this order."""
@@ -190,8 +183,10 @@ def _end_of(info: QueryInfo) -> QueryEnd:
             info.model,
             charge,
             reason,
-            round(ended - info.created_at, 3),
-            round(ran, 3),
+            # A clock may have been set back meanwhile.
+            round(max(0.0, ended - info.created_at), 3),
+            round(max(0.0, ran), 3),
+            info.answer.weights if info.answer is not None else "",
         )
     if info.stage is Stage.CANCELLED:
         return Cancelled(info.id, charge)

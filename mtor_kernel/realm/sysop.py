@@ -22,7 +22,7 @@ from mtor_kernel.protocol.views import (
     RuleInfo,
     SysopQueryInfo,
 )
-from mtor_kernel.storage import audit, ledger, people, queries, quotas, seals, settings
+from mtor_kernel.storage import audit, ledger, people, quotas, records, seals, settings
 from mtor_kernel.storage.audit import Entry
 from mtor_kernel.storage.people import all as everybody
 from mtor_kernel.storage.settings import Admission
@@ -72,7 +72,7 @@ class Sysop:
     async def stop_queries(self, sysop: User, name: str, reason: str = "") -> int:
         """Cancel everything of a person's that is under way; return how many that were."""
         found = await self._act(
-            sysop, "stop_queries", name, reason, lambda db: queries.unfinished(db, name)
+            sysop, "stop_queries", name, reason, lambda db: records.unfinished(db, name)
         )
         person = self._realm.people.last_seen(name)
         # Of a realm with several processes, those on this one's lines: the others hear of it.
@@ -126,10 +126,33 @@ class Sysop:
         )
 
     async def drain(self, sysop: User, worker: str, on: bool, reason: str = "") -> None:
-        """Have a worker take nothing new, or take work again."""
-        self._realm.workers.named(worker)
-        await self._act(sysop, "drain" if on else "resume", worker, reason)
-        self._realm.workers.drain(worker, on)
+        """Have a worker take nothing new, or take work again, also one that was removed.
+
+        That holds across restarts of the worker and of the realm.
+        """
+        if on:
+            await self._set_aside(sysop, "drain", settings.drain, worker, reason)
+        else:
+            await self._set_aside(sysop, "resume", settings.resume, worker, reason)
+
+    async def remove(self, sysop: User, worker: str, reason: str = "") -> None:
+        """Send a worker away once it has finished what it runs, until it may resume.
+
+        That holds across restarts of the worker and of the realm.
+        """
+        await self._set_aside(sysop, "remove", settings.remove, worker, reason)
+
+    async def _set_aside(
+        self,
+        sysop: User,
+        action: str,
+        work: Callable[[Connection, str], None],
+        worker: str,
+        reason: str,
+    ) -> None:
+        sysop.require(SCOPE_SYSOP)
+        self._realm.workers.require(worker)
+        await self._act(sysop, action, worker, reason, lambda db: work(db, worker))
 
     async def load(self, sysop: User, worker: str, model: str) -> None:
         """Have a worker bring a model into memory."""
@@ -146,7 +169,7 @@ class Sysop:
     async def reload(self, sysop: User) -> None:
         """Read the catalogue again."""
         sysop.require(SCOPE_SYSOP)
-        await self._realm.reload()
+        await self._realm.equipment.reload()
         await self._act(sysop, "reload", "catalogue", "")
 
     async def pull(self, sysop: User, model: str, on: bool = True) -> None:
@@ -165,7 +188,7 @@ class Sysop:
     async def catalogue(self, sysop: User) -> CatalogueInfo:
         """Return which catalogue is in force, and why not what its file says, where it is not."""
         sysop.require(SCOPE_SYSOP)
-        file, lanes = self._realm.catalogue_file, self._realm.lanes
+        file, lanes = self._realm.equipment.catalogue_file, self._realm.lanes
         return CatalogueInfo(
             "" if file.path is None else str(file.path),
             file.read_at,
@@ -201,7 +224,7 @@ class Sysop:
         sysop.require(SCOPE_SYSOP)
         prompts = self._realm.people.show_prompts
         return await self._realm.store.read(
-            lambda db: queries.for_sysop(db, user, limit, prompts=prompts)
+            lambda db: records.for_sysop(db, user, limit, prompts=prompts)
         )
 
     async def rules(self, sysop: User) -> list[RuleInfo]:

@@ -1,4 +1,4 @@
-"""The realm's one arm into Dask: one task an attempt, bytes both ways.
+"""The realm's one arm into Dask: one task a slot that is taken, bytes both ways.
 
 Only the realm and the operator's workers are members of the scheduler (DESIGN 2). Dask places,
 watches and reports a task; it never retries one, and it is never given what cannot start now.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dask_workers.plugin import RESOURCE, MtorWorker, plugin_name
-from dask_workers.tasks import run_query, task_key
+from dask_workers.tasks import run_query, run_slice, slice_key, task_key
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.task import Outcome
 from mtor_kernel.realm.attempts import Attempt, Lost
+from mtor_kernel.realm.slices import SLICE_SECONDS, Slice
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -34,6 +35,7 @@ SEND_SECONDS = 0.001
 CONNECT_SECONDS = 5
 
 _outcome = msgspec.json.Decoder(Outcome)
+_outcomes = msgspec.json.Decoder(list[Outcome])
 
 
 class Tasks:
@@ -110,62 +112,78 @@ class Tasks:
         if self._client is not None:
             await self._client.close(timeout=0)
 
-    def submit(self, attempts: Sequence[Attempt], workers: list[str] | None) -> None:
-        """Give the scheduler `attempts` of one model, for the workers of these addresses only.
+    def submit(self, slices: Sequence[Slice], workers: list[str] | None) -> None:
+        """Give the scheduler `slices` of one model, for the workers of these addresses only.
 
-        Every one of them is decided in the end, also when nothing comes back.
+        Every attempt of them is decided in the end, also when nothing comes back.
         """
-        model = attempts[0].lane.model
+        alone = [slot for slot in slices if len(slot.attempts) == 1]
+        shared = [slot for slot in slices if len(slot.attempts) > 1]
+        self._submit(run_query, alone, _payload, workers)
+        self._submit(run_slice, shared, _slice_payload, workers)
+
+    def _submit(
+        self,
+        function: Callable[[bytes], bytes],
+        slices: Sequence[Slice],
+        payload: Callable[[Slice, str], bytes],
+        workers: list[str] | None,
+    ) -> None:
+        if not slices:
+            return
+        model = slices[0].lane.model
         try:
             assert self._client is not None
             futures = self._client.map(
-                run_query,
-                [_payload(attempt, self._plugin.gateway) for attempt in attempts],
-                key=[_key(attempt) for attempt in attempts],
+                function,
+                [payload(slot, self._plugin.gateway) for slot in slices],
+                key=[_key(slot) for slot in slices],
                 resources={RESOURCE + model: 1},
                 workers=workers,
                 retries=0,
                 pure=False,
             )
         except Exception as error:  # the client raises many kinds, from its own and from asyncio's
-            log.exception("the scheduler could not be given %d attempts", len(attempts))
-            for attempt in attempts:
-                attempt.decide(Lost(f"the scheduler took nothing: {type(error).__name__}"))
+            log.exception("the scheduler could not be given %d tasks", len(slices))
+            lost = Lost(f"the scheduler took nothing: {type(error).__name__}")
+            for slot in slices:
+                _lose(slot, lost)
             return
-        for attempt, future in zip(attempts, futures, strict=True):
-            key = _key(attempt)
-            self._collecting[key] = asyncio.create_task(self._collect(attempt, future), name=key)
+        for slot, future in zip(slices, futures, strict=True):
+            key = _key(slot)
+            self._collecting[key] = asyncio.create_task(self._collect(slot, future), name=key)
             self._collecting[key].add_done_callback(self._collected)
 
-    def drop(self, attempt: Attempt) -> None:
-        """Forget the task of an attempt that was given up: Dask releases it, its worker is told.
+    def drop(self, slot: Slice) -> None:
+        """Forget the task of attempts that were given up: Dask releases it, its worker is told.
 
-        A task whose outcome came by the link is not dropped: to release it before it is over, a
+        A task whose outcomes came by the link is not dropped: to release it before it is over, a
         moment later, would be to cancel it. It goes by itself.
         """
-        collecting = self._collecting.get(_key(attempt))
+        collecting = self._collecting.get(_key(slot))
         if collecting is not None:
             collecting.cancel()
 
     def _collected(self, collecting: asyncio.Task[None]) -> None:
         del self._collecting[collecting.get_name()]
 
-    async def _collect(self, attempt: Attempt, future: Future[bytes]) -> None:
+    async def _collect(self, slot: Slice, future: Future[bytes]) -> None:
         """Wait until the task is over, and fetch its result if the link has not told of it."""
         try:
             await future.exception()  # the end of the task, whatever it was; fetches nothing
-            if not attempt.verdict.done():
-                await asyncio.wait([attempt.verdict], timeout=TELL_SECONDS)
-            if not attempt.verdict.done():
-                attempt.decide(_outcome.decode(await future))
+            if not slot.decided.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(slot.decided.wait(), TELL_SECONDS)
+            if not slot.decided.is_set():
+                _decide(slot, await future)
         except asyncio.CancelledError:
             # Dask's own error of a cancelled future is one of these too.
             if not future.cancelled():
                 raise
-            attempt.decide(Lost("the scheduler cancelled it"))
+            _lose(slot, Lost("the scheduler cancelled it"))
         except Exception as error:  # noqa: BLE001 whatever a dying cluster raises, it is over
-            log.warning("task %s came to nothing: %r", _key(attempt), error)
-            attempt.decide(Lost("its worker died"))
+            log.warning("task %s came to nothing: %r", _key(slot), error)
+            _lose(slot, Lost("its worker died"))
 
     async def _connect(self) -> None:
         from distributed import Client  # half a second, and only who runs a realm needs it
@@ -215,14 +233,45 @@ class Tasks:
                 log.warning("no scheduler at %s: %s", self._address, error)
 
 
-def _key(attempt: Attempt) -> str:
-    return task_key(attempt.ref.query, attempt.ref.attempt)
+def _key(slot: Slice) -> str:
+    """Return the key of a slice's task."""
+    ref = slot.attempts[0].ref
+    name = task_key if len(slot.attempts) == 1 else slice_key
+    return name(ref.query, ref.attempt)
 
 
-def _payload(attempt: Attempt, gateway: str) -> bytes:
+def _decide(slot: Slice, result: bytes) -> None:
+    """Decide the attempts of a slice by what its task brought."""
+    if len(slot.attempts) == 1:
+        slot.attempts[0].decide(_outcome.decode(result))
+        return
+    for attempt, outcome in zip(slot.attempts, _outcomes.decode(result), strict=True):
+        attempt.decide(outcome)
+
+
+def _lose(slot: Slice, lost: Lost) -> None:
+    for attempt in slot.attempts:
+        attempt.decide(lost)
+
+
+def _payload(slot: Slice, gateway: str) -> bytes:
     """Return the encoded :class:`Task`; the query's body goes in as it was stored."""
-    task = {"attempt": attempt.ref, "model": attempt.spec, "query": msgspec.Raw(attempt.body)}
-    return encode(task | {"gateway": gateway} if gateway else task)
+    return encode({"model": slot.attempts[0].spec, **_row(slot.attempts[0]), **_of(gateway)})
+
+
+def _slice_payload(slot: Slice, gateway: str) -> bytes:
+    """Return the encoded :class:`~mtor_kernel.protocol.task.Slice`."""
+    rows = [_row(attempt) for attempt in slot.attempts]
+    told = {"model": slot.attempts[0].spec, "rows": rows, "seconds": SLICE_SECONDS}
+    return encode({**told, **_of(gateway)})
+
+
+def _row(attempt: Attempt) -> dict[str, Any]:
+    return {"attempt": attempt.ref, "query": msgspec.Raw(attempt.body)}
+
+
+def _of(gateway: str) -> dict[str, str]:
+    return {"gateway": gateway} if gateway else {}
 
 
 def make_plugin(

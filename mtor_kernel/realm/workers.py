@@ -12,16 +12,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.ngram import (
+from mtor_kernel.protocol.errors import Forbidden, NotFound
+from mtor_kernel.protocol.link import (
     Beat,
     Bye,
     Drain,
     Health,
-    LinkNGram,
     Load,
-    Progress,
-    Served,
     Stop,
     Unload,
     WorkerChunk,
@@ -29,82 +26,27 @@ from mtor_kernel.protocol.ngram import (
     WorkerNGram,
     WorkerOutcome,
     WorkerProgress,
+    WorkerSeveral,
 )
+from mtor_kernel.protocol.ngram import Progress
+from mtor_kernel.protocol.query import Part
 from mtor_kernel.protocol.task import Outcome
-from mtor_kernel.protocol.views import ServedInfo, WorkerInfo
+from mtor_kernel.protocol.units import units
+from mtor_kernel.protocol.views import WorkerInfo
 from mtor_kernel.realm.attempts import Attempt, Lost
+from mtor_kernel.realm.worker import LEASE_SECONDS, Send, Worker
+from mtor_kernel.storage.settings import Aside
 
 log = logging.getLogger(__name__)
 
-#: A worker that says nothing for this long is sick, and its attempts are lost.
-LEASE_SECONDS = 15.0
 #: How long a worker whose connection broke has to dial in again. Of a killed worker Dask tells at
 #: once.
 REDIAL_SECONDS = 2.0
-#: A silence up to this is none: the worker beats every few seconds.
-QUIET_SECONDS = 6
 #: How long a worker that has left is expected back: queries for its models wait that long.
 RETURN_SECONDS = 120.0
-
-Send = Callable[[LinkNGram], None]
-
-
-class Worker:
-    """One linked worker."""
-
-    def __init__(self, hello: WorkerHello, send: Send, now: float) -> None:
-        self.name = hello.worker
-        self.address = hello.address
-        self.threads = hello.threads
-        self.send = send
-        self.served: dict[str, Served] = {}
-        self.update(hello.served)
-        self.heard_at = now
-        self.memory_bytes = 0
-        self.cpu_percent = 0.0
-        self.draining = False
-        #: Attempts known to run on it, by query.
-        self.attempts: dict[str, Attempt] = {}
-        #: Attempts that the realm has given up and the worker has not, with their models: each
-        #: still fills a slot.
-        self.zombies: dict[tuple[str, int], str] = {}
-        #: When its connection broke; ``None`` while it is linked.
-        self.gone_at: float | None = None
-
-    def update(self, served: Iterable[Served]) -> None:
-        """Take over what it says that it serves."""
-        self.served = {model.model: model for model in served}
-
-    def state(self, now: float) -> str:
-        """Return ``well``, ``sick``, ``draining`` or ``lost``."""
-        if self.gone_at is not None:
-            return "lost"
-        if now - self.heard_at > LEASE_SECONDS:
-            return "sick"
-        return "draining" if self.draining else "well"
-
-    def slots(self, model: str, now: float) -> int:
-        """Return how many attempts of `model` it may run at once now."""
-        served = self.served.get(model)
-        if served is None or self.state(now) != "well":
-            return 0
-        return max(0, served.slots - sum(dead == model for dead in self.zombies.values()))
-
-    def info(self, now: float) -> WorkerInfo:
-        """Return it as people see it."""
-        running = [attempt.lane.model for attempt in self.attempts.values()]
-        silent = round(now - self.heard_at)
-        return WorkerInfo(
-            self.name,
-            self.state(now),
-            tuple(
-                ServedInfo(s.model, s.slots, running.count(s.model), s.loaded, s.trouble)
-                for s in self.served.values()
-            ),
-            silent_seconds=float(silent if silent > QUIET_SECONDS else 0),
-            memory_bytes=self.memory_bytes,
-            cpu_percent=self.cpu_percent,
-        )
+#: What was handed to Dask for a worker that is sent away, and it has not spoken of, comes up within
+#: this time.
+SETTLE_SECONDS = 1.0
 
 
 class Audience(Protocol):
@@ -123,23 +65,36 @@ class Workers:
     def __init__(self, audience: Audience) -> None:
         self._audience = audience
         self._linked: dict[str, Worker] = {}
-        #: Names of workers that shall take nothing new, also when they were away meanwhile.
-        self._drained: set[str] = set()
+        #: Which of them, linked or not, the sysop has set aside.
+        self._aside = Aside()
         #: Until when a model is expected back whose worker has left, in monotonic seconds.
         self._missed_until: dict[str, float] = {}
 
-    def join(self, hello: WorkerHello, send: Send) -> Link:
-        """Link a worker; an older link of the same name is over, and what ran on it is lost."""
+    def join(self, hello: WorkerHello, send: Send, end: Callable[[], None] = lambda: None) -> Link:
+        """Link a worker; an older link of the same name is over, and what ran on it is lost.
+
+        Raises
+        ------
+        Forbidden
+            The sysop has removed it.
+        """
         former = self._linked.get(hello.worker)
-        worker = Worker(hello, send, time.monotonic())
+        if hello.worker in self._aside.removed and former is None:
+            raise Forbidden(
+                f"The sysop has removed {hello.worker}: `mtor sysop resume` lets it in again."
+            )
+        worker = Worker(hello, send, end, time.monotonic())
         self._linked[hello.worker] = worker
         for model in worker.served:
             self._missed_until.pop(model, None)
         if former is not None:
             self._adopt(former, worker)
-        if worker.name in self._drained:
+        if worker.name in self._aside.both:
             worker.draining = True
             send(Drain())
+        elif worker.offers_nothing:
+            # By an order that was taken back while it was away, for all that this process knows.
+            send(Drain(on=False))
         log.info("worker %s linked, serving %s", worker.name, ", ".join(worker.served) or "nothing")
         self._audience.capacity_changed()
         return Link(self, worker, self._audience)
@@ -150,6 +105,7 @@ class Workers:
             attempt.worker = worker
         worker.attempts, former.attempts = former.attempts, {}
         worker.zombies = former.zombies
+        worker.leaving_since = former.leaving_since
 
     def leave(self, worker: Worker, reason: str) -> None:
         """Unlink a worker; its attempts are lost."""
@@ -157,7 +113,8 @@ class Workers:
             return
         del self._linked[worker.name]
         log.info("worker %s left: %s", worker.name, reason)
-        self.expect(worker.served)
+        if worker.name not in self._aside.removed:
+            self.expect(worker.served)
         for attempt in list(worker.attempts.values()):
             attempt.decide(Lost(reason))
         self._audience.capacity_changed()
@@ -169,6 +126,11 @@ class Workers:
     def expect(self, models: Iterable[str]) -> None:
         """Workers are about to look anew at what they serve: until they say, `models` may wait."""
         self._missed_until.update(dict.fromkeys(models, time.monotonic() + RETURN_SECONDS))
+
+    def weights(self, model: str) -> tuple[str, ...]:
+        """Return what the weights are known by that linked workers have of a model."""
+        served = (worker.served.get(model) for worker in self._linked.values())
+        return tuple(sorted({one.weights for one in served if one is not None and one.weights}))
 
     def slots(self, model: str) -> int:
         """Return how many attempts of `model` may run at once on all well workers."""
@@ -182,7 +144,8 @@ class Workers:
 
     def serves(self, model: str) -> bool:
         """Tell whether `model` can be expected to run: now, or when a worker is well or back."""
-        if not self._linked or time.monotonic() < self._missed_until.get(model, 0.0):
+        nobody_yet = not self._linked and not self._aside.removed
+        if nobody_yet or time.monotonic() < self._missed_until.get(model, 0.0):
             return True
         return any(
             served.slots or not served.trouble
@@ -207,7 +170,8 @@ class Workers:
         now = time.monotonic()
         linked = [w for w in self._linked.values() if w.address and model in w.served]
         fit = [w.address for w in linked if w.slots(model, now)]
-        return None if len(fit) == len(linked) else fit
+        # One that was set aside may be a member of the cluster before it has linked, or after.
+        return None if len(fit) == len(linked) and not self._aside.both else fit
 
     def has_loaded(self, model: str) -> bool:
         """Tell whether a well worker has `model` in memory."""
@@ -230,7 +194,9 @@ class Workers:
     def infos(self) -> list[WorkerInfo]:
         """Return all of them as people see them."""
         now = time.monotonic()
-        return [worker.info(now) for worker in self._linked.values()]
+        away = sorted(self._aside.removed.difference(self._linked))
+        linked = [worker.info(now) for worker in self._linked.values()]
+        return linked + [WorkerInfo(name, "removed") for name in away]
 
     def named(self, name: str) -> Worker:
         """Return the worker called `name`, or raise :class:`NotFound`."""
@@ -239,12 +205,25 @@ class Workers:
         except KeyError:
             raise NotFound(f"No worker called {name!r} is linked.") from None
 
-    def drain(self, name: str, on: bool) -> None:
-        """Have a worker take nothing new, or take work again."""
-        worker = self.named(name)
-        worker.draining = on
-        (self._drained.add if on else self._drained.discard)(name)
-        worker.send(Drain(on))
+    def require(self, name: str) -> None:
+        """Raise :class:`NotFound` unless a worker called `name` is linked, or was set aside."""
+        if name not in self._aside.both:
+            self.named(name)
+
+    def set_aside(self, to: Aside) -> None:
+        """Have these workers take nothing new, also those that are away just now, and all others.
+
+        Of those that are to be removed whoever is linked finishes what it runs and is let go then.
+        """
+        was, self._aside = self._aside, to
+        for worker in self._linked.values():
+            draining = worker.name in to.both
+            if draining != (worker.name in was.both):
+                worker.draining = draining
+                worker.send(Drain(draining))
+            leaving = worker.name in to.removed
+            if leaving != (worker.name in was.removed):
+                worker.leaving_since = time.monotonic() if leaving else None
         self._audience.capacity_changed()
 
     def load(self, name: str, model: str, on: bool) -> None:
@@ -263,7 +242,7 @@ class Workers:
         """The realm has given `attempt` up; until its worker says otherwise it fills a slot."""
         self.release(attempt)
         if attempt.worker is not None:
-            attempt.worker.zombies[attempt.ref.query, attempt.ref.attempt] = attempt.lane.model
+            attempt.worker.zombies[attempt.ref.query, attempt.ref.attempt] = attempt.slice
 
     def release(self, attempt: Attempt) -> None:
         """`attempt` is over on its worker too."""
@@ -275,6 +254,13 @@ class Workers:
         for worker in list(self._linked.values()):
             if worker.gone_at is not None and now - worker.gone_at > REDIAL_SECONDS:
                 self.leave(worker, "its connection closed")
+            elif (
+                worker.leaving_since is not None
+                and not worker.attempts
+                and now - worker.leaving_since > SETTLE_SECONDS
+            ):
+                worker.end()
+                self.leave(worker, "the sysop has removed it")
             elif worker.attempts and worker.state(now) == "sick":
                 for attempt in list(worker.attempts.values()):
                     attempt.decide(Lost(f"its worker was silent for {LEASE_SECONDS:.0f} s"))
@@ -298,6 +284,11 @@ class Link:
         worker.heard_at = now
         if was_sick:
             self._audience.capacity_changed()
+        for one in said.said if isinstance(said, WorkerSeveral) else (said,):
+            self._take(one, now)
+
+    def _take(self, said: WorkerNGram, now: float) -> None:
+        worker = self._worker
         match said:
             case WorkerChunk():
                 self._chunk(said, now)
@@ -323,7 +314,9 @@ class Link:
     def _attempt(self, query: str, attempt: int, epoch: int, now: float) -> Attempt | None:
         """Return the current attempt if that is what the worker speaks of and it is its own."""
         current = self._audience.current(query)
-        if current is None or not current.is_of(query, attempt, epoch) or current.verdict.done():
+        if current is None or not current.is_of(query, attempt, epoch):
+            return None
+        if current.verdict is not None:
             return None
         if current.worker is None:
             current.worker = self._worker
@@ -341,14 +334,17 @@ class Link:
                 self._worker.send(Stop(said.query, said.attempt))
             return
         attempt.heard_at = now
-        skip = attempt.stream.length - said.seq
-        if skip < len(said.text) + (said.part is not None):
-            attempt.stream.add(said.text[skip:], said.part)
+        _add(attempt, said.seq, said.text, said.part)
 
     def _outcome(self, said: WorkerOutcome, now: float) -> None:
         attempt = self._attempt(said.query, said.attempt, said.epoch, now)
-        if attempt is None or said.next != attempt.stream.length:
-            return  # stale; or chunks are missing, and the task's result brings them
+        if attempt is None:
+            return
+        begin = said.next - len(said.text)
+        if begin <= attempt.stream.length:
+            _add(attempt, begin, said.text, None)
+        if said.next != attempt.stream.length:
+            return  # chunks are missing, and the task's result brings them
         attempt.decide(
             Outcome(
                 attempt.ref,
@@ -357,6 +353,8 @@ class Link:
                 cancelled=said.cancelled,
                 error=said.error,
                 retryable=said.retryable,
+                begun=said.begun,
+                weights=said.weights,
             )
         )
 
@@ -376,7 +374,14 @@ class Link:
             if current is None:
                 worker.send(Stop(ref.query, ref.attempt))
         still = {(ref.query, ref.attempt) for ref in said.running}
-        rest = {ref: model for ref, model in worker.zombies.items() if ref in still}
+        rest = {ref: slot for ref, slot in worker.zombies.items() if ref in still}
         if len(rest) < len(worker.zombies):
             worker.zombies = rest
             self._audience.capacity_changed()
+
+
+def _add(attempt: Attempt, seq: int, text: str, part: Part | None) -> None:
+    """Have an answer grow by what lies at `seq`, but for what it has of that already."""
+    skip = attempt.stream.length - seq
+    if skip < units(text, part):
+        attempt.stream.add(text[skip:], part)

@@ -27,9 +27,21 @@ RULES: dict[str, tuple[str, str, str]] = {
     "running": ("queries", "running at once", ""),
 }
 
+#: What mends one query that is many.
+_FEWER = "ask for fewer rows at once"
+
+_ONE = {"queries": "query", "tokens": "token"}
+
 
 def admit(
-    standing: Standing, quotas: Quotas, hold_micro: int, tokens: int, now: float, *, paused: bool
+    standing: Standing,
+    quotas: Quotas,
+    hold_micro: int,
+    tokens: int,
+    now: float,
+    queries: int = 1,
+    *,
+    paused: bool,
 ) -> None:
     """Return if the query may be taken, else raise.
 
@@ -44,6 +56,8 @@ def admit(
         What this query takes of the rules for credits and tokens: its worst case.
     now
         Wall time, in seconds since the epoch.
+    queries
+        How many questions are in it: its rows, where it has some.
     paused
         Whether the sysop has paused admission.
 
@@ -60,7 +74,7 @@ def admit(
             retry_after_seconds=PAUSED_RETRY_SECONDS,
         )
     takes = {
-        "queries_per_minute": 1,
+        "queries_per_minute": queries,
         "tokens_per_day": tokens,
         "credits_per_day_micro": hold_micro,
         "credits_per_month_micro": hold_micro,
@@ -85,10 +99,12 @@ def _refusals(
 
 def _refusal(rule: str, limit: int, needed: int, use: Use, now: float) -> QuotaExceeded:
     noun, over, less = RULES[rule]
+    less = less or (_FEWER if needed > 1 else "")
     never = needed > limit
     wait = None if never or use.resets_at is None else max(0.0, use.resets_at - now)
     show = show_credits if noun == "credits" else "{:,}".format
-    sentence = f"You may have {show(limit)} {noun} {over}"
+    many = _ONE.get(noun, noun) if limit == 1 else noun
+    sentence = f"You may have {show(limit)} {many} {over}"
     if limit == 0:
         sentence += ": ask the sysop for more."
     elif never:

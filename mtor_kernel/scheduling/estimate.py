@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mtor_kernel.protocol.backend import ModelSpec
@@ -10,6 +11,8 @@ from mtor_kernel.protocol.backend import ModelSpec
 LEARNING_RATE = 0.1
 #: Of the output tokens that a model gives by default, how many an answer is taken to have at first.
 FIRST_GUESS = 0.5
+#: The least that an attempt's work is taken for, in seconds: a backend counts whole milliseconds.
+LEAST_WORK = 0.0005
 #: However long a query has run, it is taken to need at least this much of the usual time yet.
 OVERDUE = 0.25
 
@@ -26,6 +29,8 @@ class Estimator:
         self.output_tokens = FIRST_GUESS * min(spec.default_max_tokens, spec.max_output_tokens)
         #: Seconds that an attempt runs; ``None`` before the first one.
         self.seconds: float | None = None
+        #: Seconds that a backend works for a ticket's unit of cost; ``None`` before the first.
+        self._seconds_a_cost: float | None = None
         self._learned = 0
 
     def learn(self, output_tokens: int, seconds: float) -> None:
@@ -34,6 +39,16 @@ class Estimator:
         rate = max(LEARNING_RATE, 1 / self._learned)
         self.output_tokens += rate * (output_tokens - self.output_tokens)
         self.seconds = (self.seconds or 0.0) * (1 - rate) + rate * max(0.0, seconds)
+
+    def learn_work(self, cost: float, seconds: float) -> None:
+        """Take in for how long a backend worked on a ticket of that cost."""
+        each = max(LEAST_WORK, seconds) / cost
+        before = self._seconds_a_cost
+        self._seconds_a_cost = each if before is None else before + LEARNING_RATE * (each - before)
+
+    def work(self, cost: float) -> float:
+        """Return for how long a backend will probably work on a ticket; infinite: nobody knows."""
+        return math.inf if self._seconds_a_cost is None else self._seconds_a_cost * cost
 
     def eta(self, position: int, running_seconds: Sequence[float], slots: int) -> float | None:
         """Return for about how many seconds the query at `position` will wait until it starts.

@@ -77,6 +77,25 @@ class FairQueue:
                 return ticket
         return None
 
+    def peek(self) -> tuple[Ticket, int] | None:
+        """Return the ticket that :meth:`pop` would take, and how many of its user's class wait."""
+        for turns in self._classes.values():
+            found = turns.peek()
+            if found is not None:
+                return found
+        return None
+
+    def pop_batch(self, user: str) -> Ticket | None:
+        """Take the next batch ticket of a user, whoever's turn it is.
+
+        So what a user pops in one go counts as one ticket of their sum, and that is the greatest
+        cost within which service is shared out. ``None``: they have none, or are blocked.
+        """
+        ticket = self._classes[Priority.BATCH].pop_of(user)
+        if ticket is not None:
+            self._running[ticket.query] = ticket
+        return ticket
+
     def ended(self, query: str, actual: float | None = None) -> bool:
         """Tell that `query` runs no longer, and what it really cost; ``None``: as was estimated.
 

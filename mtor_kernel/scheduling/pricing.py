@@ -8,14 +8,16 @@
           +  ⌈ pixel_steps · megapixel_step / 1 000 000 ⌉
           +  ⌈ audio_ms · audio_second / 1000 ⌉  +  ⌈ compute_ms · compute_second / 1000 ⌉
 
-at least 1 where the card is not free. It grows with every figure, so a usage within the worst case
+at least 1 where the card is not free. Of a query with rows, `query` is taken for each that is
+answered. It grows with every figure, so a usage within the worst case
 never costs more than the hold, which is the price of the worst case.
 
 **Worst case.** Input tokens: no tokenizer makes more tokens of a text than it has bytes; each
 message and each picture adds some. Output tokens: the limit that the query or the model sets.
-Neither is more than the model's context. Pictures: what the query asks, and where it leaves that
-open and the model's entry has no default, the most that the entry allows. A recording: the longest
-that the model hears. Compute: all the time that the query has.
+Neither is more than the model's context; of a query with rows each is the sum of theirs. Pictures:
+what the query asks, and where it leaves that open and the model's entry has no default, the most
+that the entry allows. A recording: the longest that the model hears. Compute: all the time that the
+query has.
 """
 
 from __future__ import annotations
@@ -116,21 +118,22 @@ def worst_case(query: Query, spec: ModelSpec) -> Usage:
     """
     most = {
         "input_tokens": _input_tokens,
-        "output_tokens": output_limit,
+        "output_tokens": _output_tokens,
         "images": _one,
         "pixel_steps": _pixel_steps,
         "audio_ms": _audio_ms,
         "characters": _characters,
     }
     figures = {figure: most[figure](query, spec) for figure in FIGURES[spec.modality]}
-    return Usage(**figures, compute_ms=query.ttl_seconds * 1000, estimated=True)
+    compute = query.ttl_seconds * 1000
+    return Usage(**figures, compute_ms=compute, rows=len(query.rows) or 1, estimated=True)
 
 
 def price(usage: Usage, rates: RateCard, *, answered: bool = True) -> int:
     """Return the price of `usage` in micro-credits; every division is rounded up.
 
-    Without an answer (a cancelled query) the price of the query itself is not taken, and nothing
-    used costs nothing. Otherwise it is at least 1, unless the card is free.
+    Without an answer (a cancelled query, or no row that has one) the price of the query itself is
+    not taken, and nothing used costs nothing. Otherwise it is at least 1, unless the card is free.
     """
     if rates.free:
         return 0
@@ -143,8 +146,8 @@ def price(usage: Usage, rates: RateCard, *, answered: bool = True) -> int:
         + -(-usage.audio_ms * rates.audio_second_micro // 1000)
         + -(-usage.compute_ms * rates.compute_second_micro // 1000)
     )
-    if answered:
-        total = max(1, total + rates.query_micro)
+    if answered and usage.rows:
+        total = max(1, total + usage.rows * rates.query_micro)
     return min(total, MAX_PRICE_MICRO)
 
 
@@ -189,12 +192,12 @@ def cost_estimate(most: Usage, learned_tokens: float) -> float:
         Its :func:`worst_case`.
     learned_tokens
         Output tokens that answers of this model have had of late
-        (:attr:`~.estimate.Estimator.output_tokens`).
+        (:attr:`~.estimate.Estimator.output_tokens`), of each row if there are several.
     """
     # Bytes are the bound of the input's tokens; four of them to a token is the usual figure.
     usual = Usage(
         input_tokens=-(-most.input_tokens // 4),
-        output_tokens=min(most.output_tokens, max(1, round(learned_tokens))),
+        output_tokens=min(most.output_tokens, max(1, round(learned_tokens * most.rows))),
         pixel_steps=most.pixel_steps,
         audio_ms=most.audio_ms,
         characters=most.characters,
@@ -202,19 +205,34 @@ def cost_estimate(most: Usage, learned_tokens: float) -> float:
     return service(usual)
 
 
+def _output_tokens(query: Query, spec: ModelSpec) -> int:
+    return output_limit(query, spec) * (len(query.rows) or 1)
+
+
 def _input_tokens(query: Query, spec: ModelSpec) -> int:
-    fewest = -(-query.prompt_bytes // MAX_BYTES_PER_TOKEN)
-    context = spec.context_tokens
+    prompts, context = _prompt_bytes(query), spec.context_tokens
+    fewest = -(-max(prompts) // MAX_BYTES_PER_TOKEN)
     if context is not None and fewest >= context:
         raise TooLarge(
-            f"The prompt has {query.prompt_bytes:,} bytes, which cannot fit into the "
+            f"The prompt has {max(prompts):,} bytes, which cannot fit into the "
             f"{context:,} tokens of {spec.name}: shorten it, or choose a model with more context.",
             limit=context,
             used=fewest,
         )
     images = sum(isinstance(part, Image) for turn in query.messages for part in turn.parts)
-    most = query.prompt_bytes + (len(query.messages) + 1) * MESSAGE_TOKENS + images * IMAGE_TOKENS
-    return most if context is None else min(most, context)
+    beside = (len(query.messages) + 1) * MESSAGE_TOKENS + images * IMAGE_TOKENS
+    if context is None:
+        return sum(prompts) + beside * len(prompts)
+    return sum(min(prompt + beside, context) for prompt in prompts)
+
+
+def _prompt_bytes(query: Query) -> list[int]:
+    """Return the length of the words of a query, or of each of its rows with what they share."""
+    whole = query.prompt_bytes
+    if not query.rows:
+        return [whole]
+    shared = whole - len(query.rows[0].text.encode())
+    return [shared + len(row.text.encode()) for row in query.rows]
 
 
 def _one(query: Query, spec: ModelSpec) -> int:

@@ -13,7 +13,17 @@ import msgspec
 
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import ModelSpec
-from mtor_kernel.protocol.query import Audio, Data, Image, Modality, Part, Query, Text, text_of
+from mtor_kernel.protocol.query import (
+    Audio,
+    Data,
+    Image,
+    Modality,
+    Part,
+    Query,
+    Text,
+    answered,
+    text_of,
+)
 from mtor_kernel.scheduling import pricing
 
 #: What people say in a second, in words and in characters.
@@ -44,12 +54,20 @@ def published(query: Query, spec: ModelSpec, parts: tuple[Part, ...], tokens: in
         case Modality.SPEECH:
             used = _spoken(query, _count(parts, Audio))
         case Modality.EMBEDDING:
-            texts = [part.text for part in query.messages[-1].parts if isinstance(part, Text)]
-            read = "".join(texts[: _count(parts, Data)])
+            read = "".join(_read(query, parts))
             used = Usage(input_tokens=math.ceil(len(read.encode()) / BYTES_A_TOKEN))
     figures = pricing.FIGURES[spec.modality]
     kept = {name: min(getattr(used, name), getattr(most, name)) for name in figures}
-    return msgspec.structs.replace(Usage(estimated=True), **kept)
+    rows = len(answered(parts)) if query.rows else 1
+    return msgspec.structs.replace(Usage(rows=rows, estimated=True), **kept)
+
+
+def _read(query: Query, parts: tuple[Part, ...]) -> list[str]:
+    """Return the texts that have their vectors."""
+    if query.rows:
+        return [query.rows[row].text for row in answered(parts) if row < len(query.rows)]
+    texts = [part.text for part in query.messages[-1].parts if isinstance(part, Text)]
+    return texts[: _count(parts, Data)]
 
 
 def _spoken(query: Query, sentences: int) -> Usage:

@@ -22,7 +22,6 @@ A catalogue is written in TOML::
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
@@ -37,14 +36,11 @@ from mtor_kernel.protocol.errors import (
     UnknownModel,
 )
 from mtor_kernel.protocol.query import Modality, ModelName
+from mtor_kernel.scheduling.mistakes import line_of, place, where
 from mtor_kernel.scheduling.pricing import check_defaults, check_rates
 
-#: What to do about a fault that msgspec finds.
-_HINTS = {
-    "missing required": "add it",
-    "unknown field": "mend its spelling or take it out",
-    "matching regex": "names are lower-case letters, digits and . _ : / -",
-}
+#: How many aliases one may go through to a model.
+MAX_DEPTH = 20
 #: A chain may mix these: a model that sees also chats.
 _TALKING = frozenset({Modality.CHAT, Modality.VISION})
 
@@ -85,8 +81,9 @@ def build_catalogue(
                 f"The name {name!r} stands twice in the catalogue: rename one of them.", name=name
             )
         seen.add(name)
+    heights: dict[str, int] = {}
     for alias, targets in chains.items():
-        _check_chain(catalogue, alias, targets)
+        _check_chain(catalogue, alias, targets, heights)
     return catalogue
 
 
@@ -101,7 +98,7 @@ def parse_catalogue(text: str) -> Catalogue:
     try:
         written = msgspec.toml.decode(text, type=Catalogue)
     except msgspec.ValidationError as error:
-        raise Malformed(f"The catalogue is not right: {_place(str(error), text)}.") from None
+        raise Malformed(f"The catalogue is not right: {place(str(error), text)}.") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise Malformed(f"The catalogue is not valid TOML: {error}. Mend that line.") from None
     for number, spec in enumerate(written.models):
@@ -109,12 +106,12 @@ def parse_catalogue(text: str) -> Catalogue:
             try:
                 check(spec)
             except BadInput as error:
-                where = _where(text, number, key)
-                raise BadInput(f"The catalogue is not right: {error.message} ({where}).") from None
+                there = where(text, number, key)
+                raise BadInput(f"The catalogue is not right: {error.message} ({there}).") from None
     try:
         return build_catalogue(written.models, written.aliases)
     except BadInput as error:
-        line = _line_of(text, str(error.details.get("name", "")))
+        line = line_of(text, str(error.details.get("name", "")))
         raise BadInput(f"{error.message} ({line})" if line else error.message) from None
 
 
@@ -136,7 +133,7 @@ def entry_of(catalogue: Catalogue, name: str) -> ModelSpec | None:
 
 def expand(catalogue: Catalogue, name: str) -> tuple[ModelSpec, ...]:
     """Return the models that `name` stands for, best first, each once; empty for an unknown one."""
-    found = {leaf: catalogue.by_name[leaf] for leaf in _leaves(catalogue, name)}
+    found = {leaf: catalogue.by_name[leaf] for leaf in _leaves(catalogue, name, set())}
     return tuple(found.values())
 
 
@@ -207,14 +204,20 @@ def _nobody(catalogue: Catalogue, name: str) -> RealmError:
     return UnknownModel(f"There is no model {name!r} here.{close}")
 
 
-def _leaves(catalogue: Catalogue, name: str) -> Iterator[str]:
+def _leaves(catalogue: Catalogue, name: str, seen: set[str]) -> Iterator[str]:
+    if name in seen:
+        return
+    seen.add(name)
     if name in catalogue.by_name:
         yield name
     for target in catalogue.aliases.get(name, ()):
-        yield from _leaves(catalogue, target)
+        yield from _leaves(catalogue, target, seen)
 
 
-def _check_chain(catalogue: Catalogue, alias: str, targets: tuple[str, ...]) -> None:
+def _check_chain(
+    catalogue: Catalogue, alias: str, targets: tuple[str, ...], heights: dict[str, int]
+) -> None:
+    """Raise unless an alias leads to models, in few steps. `heights` keeps in how many."""
     known = names(catalogue)
     for target in targets:
         if target not in known and entry_of(catalogue, target) is None:
@@ -223,7 +226,13 @@ def _check_chain(catalogue: Catalogue, alias: str, targets: tuple[str, ...]) -> 
                 f"nor an alias: add it or take it out.{_did_you_mean(target, known)}",
                 name=alias,
             )
-    circle = _circle(catalogue, alias, ())
+    circle = _circle(catalogue, alias, (), heights)
+    if not circle and heights[alias] > MAX_DEPTH:
+        raise BadInput(
+            f"In the catalogue the alias {alias!r} leads through more than {MAX_DEPTH} others: "
+            "name the models themselves.",
+            name=alias,
+        )
     if circle:
         path = " → ".join(circle)
         raise BadInput(
@@ -238,12 +247,29 @@ def _check_chain(catalogue: Catalogue, alias: str, targets: tuple[str, ...]) -> 
         )
 
 
-def _circle(catalogue: Catalogue, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first way from `name` that comes back to a name on it; empty where none does."""
+def _circle(
+    catalogue: Catalogue, name: str, path: tuple[str, ...], heights: dict[str, int]
+) -> tuple[str, ...]:
+    """Return the first way from `name` that comes back to a name on it; empty where none does.
+
+    Of all that are looked at `heights` is then how far they are above their models, as long as it
+    is not too far: that ends the search.
+    """
     if name in path:
         return (*path[path.index(name) :], name)
-    ways = (_circle(catalogue, target, (*path, name)) for target in catalogue.aliases.get(name, ()))
-    return next(filter(None, ways), ())
+    if name in heights:
+        return ()
+    height = 0
+    if len(path) > MAX_DEPTH:
+        height = MAX_DEPTH
+    else:
+        for target in catalogue.aliases.get(name, ()):
+            found = _circle(catalogue, target, (*path, name), heights)
+            if found:
+                return found
+            height = max(height, heights.get(target, MAX_DEPTH) + 1)
+    heights[name] = height
+    return ()
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -255,42 +281,3 @@ def _nothing_serves(name: str) -> str:
     if name == "chat":
         return "No chat model is here yet: run `mtor pull smollm2` for the small built-in one."
     return f"No model stands behind {name!r} yet: ask the sysop to add one to the catalogue."
-
-
-def _place(error: str, text: str) -> str:
-    """Say a validation error with the name of the table and its line, in place of a path."""
-    fault, _, path = error.partition(" - at ")
-    fault += next((f": {hint}" for sign, hint in _HINTS.items() if sign in fault), "")
-    found = re.match(r"`\$\.models\[(\d+)\]\.?([^`]*)`", path)
-    if not found:
-        where = path.strip("`").removeprefix("$").lstrip(".")
-        return f"{fault} (in {where})" if where else fault
-    return f"{fault} ({_where(text, int(found[1]), found[2])})"
-
-
-def _where(text: str, number: int, key: str) -> str:
-    """Say where in a catalogue the field `key` of a model stands; empty: the model itself."""
-    lines = text.splitlines()
-    heads = [at for at, line in enumerate(lines, 1) if _is_model(line)]
-    if number >= len(heads):
-        return f"in [[models]] number {number + 1}" + (f", at {key}" if key else "")
-    begin = heads[number]
-    end = heads[number + 1] if number + 1 < len(heads) else len(lines) + 1
-    place = f"in [[models]] number {number + 1} that begins in line {begin}"
-    if not key:
-        return place
-    field = re.compile(rf"\s*(\[\s*models\s*\.\s*)?\"?{re.escape(key.partition('.')[0])}\b")
-    at = next((at for at in range(begin + 1, end) if field.match(lines[at - 1])), None)
-    return f"{place}, at {key}" + (f" in line {at}" if at else "")
-
-
-def _line_of(text: str, name: str) -> str:
-    """Say in which line a name was given last; empty where that cannot be seen."""
-    quoted = re.escape(name)
-    given = re.compile(rf"\s*(name\s*=\s*['\"]{quoted}['\"]|['\"]?{quoted}['\"]?\s*=)")
-    found = [at for at, line in enumerate(text.splitlines(), 1) if name and given.match(line)]
-    return f"in line {found[-1]}" if found else ""
-
-
-def _is_model(line: str) -> bool:
-    return re.match(r"\s*\[\[\s*models\s*\]\]", line) is not None

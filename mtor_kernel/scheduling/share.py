@@ -92,11 +92,16 @@ class Share:
         self.load += ticket.stride
         return place
 
-    def take_first(self) -> Ticket:
-        """Take out the ticket that is first; there must be one."""
+    def first(self) -> Ticket:
+        """Return the ticket that is first; there must be one."""
         while self._first not in self._tickets:
             self._holes.remove(self._first)
             self._first += 1
+        return self._tickets[self._first]
+
+    def take_first(self) -> Ticket:
+        """Take out the ticket that is first; there must be one."""
+        self.first()
         place, self._first = self._first, self._first + 1
         return self._take(place)
 

@@ -99,6 +99,25 @@ class Turns:
         if not self._ready:
             return None
         share: Share = self._ready[0][2]
+        self._clock = share.counter
+        return self._pop(share)
+
+    def peek(self) -> tuple[Ticket, int] | None:
+        """Return the ticket that :meth:`pop` would take, and how many of its user's wait."""
+        if not self._ready:
+            return None
+        share: Share = self._ready[0][2]
+        return share.first(), share.waiting
+
+    def pop_of(self, user: str) -> Ticket | None:
+        """Take the next ticket of one user, whoever's turn it is; not a blocked one's.
+
+        It is no turn in the order of all: who is passed over meanwhile passes up nothing more.
+        """
+        share = self._shares.get(user)
+        return self._pop(share) if share is not None and share.shelf is self._ready else None
+
+    def _pop(self, share: Share) -> Ticket:
         self._take_down(share)
         ticket = share.take_first()
         del self._places[ticket.query]
@@ -193,7 +212,6 @@ class Turns:
     def _start(self, share: Share, ticket: Ticket) -> None:
         share.turn = next(self._order)
         self._taken += 1
-        self._clock = share.counter
         share.counter += ticket.stride
         share.running += 1
         self._running += 1

@@ -3,7 +3,7 @@
 Functions over a :class:`sqlalchemy.Connection`, one file a noun. A caller hands them to
 :meth:`Store.write` or :meth:`Store.read`::
 
-    accepted = await store.write(lambda conn: queries.accept(conn, new, quotas, decide))
+    accepted = await store.write(lambda conn: acceptance.accept(conn, new, quotas, decide))
 """
 
 from mtor_kernel.storage.blobs import Blobs

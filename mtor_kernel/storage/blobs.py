@@ -23,8 +23,16 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam, func
 
 from mtor_kernel.protocol.account import Count
-from mtor_kernel.protocol.errors import BadInput, NotFound, QuotaExceeded, StorageFull, TooLarge
+from mtor_kernel.protocol.errors import (
+    BadInput,
+    NotFound,
+    QuotaExceeded,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+)
 from mtor_kernel.protocol.query import Mime
+from mtor_kernel.storage import blobmark
 from mtor_kernel.storage.schema import blob, query, query_blob
 from mtor_kernel.storage.store import Store
 
@@ -132,6 +140,8 @@ class Blobs:
             With it the person would keep more than `quota`, or the realm's quota.
         StorageFull
             The disk is full.
+        Unavailable
+            Its folder cannot be written for another reason.
         """
         _check_mime(mime)
         arriving = self._root / f".{secrets.token_hex(16)}"
@@ -209,7 +219,8 @@ class Blobs:
 
     def _older_than(self, then: float) -> list[Path]:
         """Return the files, what a crash left half-written included, last put before a time."""
-        found = [entry for entry in self._root.rglob("*") if entry.is_file()]
+        files = (entry for entry in self._root.rglob("*") if entry.is_file())
+        found = [path for path in files if path.name != blobmark.NAME]
         old = [path for path in found if _modified(path) < then]
         return [path for path in old if path not in self._arriving]
 
@@ -255,7 +266,7 @@ async def _pieces(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]
 
 
 def _create(path: Path) -> FileIO:
-    with _disk_full_is_told():
+    with _failures_are_told():
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         # Unbuffered: nothing is left to write, and to fail, when it is closed.
         return FileIO(os.open(path, flags, 0o600), "wb")
@@ -263,26 +274,29 @@ def _create(path: Path) -> FileIO:
 
 def _append(file: FileIO, piece: bytes, update: Callable[[bytes], None]) -> None:
     rest = memoryview(piece)
-    with _disk_full_is_told():
+    with _failures_are_told():
         while rest:
             rest = rest[file.write(rest) :]
     update(piece)
 
 
 def _sync(file: FileIO) -> None:
-    with _disk_full_is_told():
+    with _failures_are_told():
         os.fsync(file.fileno())
 
 
 @contextmanager
-def _disk_full_is_told() -> Iterator[None]:
+def _failures_are_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StorageFull(
-            "The realm's disk is full: nothing was kept. Try again later, or ask the sysop."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(
+                "The realm's disk is full: nothing was kept. Try again later, or ask the sysop."
+            ) from error
+        raise Unavailable(
+            f"The realm's folder of pictures and sounds cannot be written ({error.strerror}): "
+            "nothing was kept. Try again in a moment, and tell the sysop if it goes on."
         ) from error
 
 

@@ -41,6 +41,9 @@ class Database(Protocol):
     def release(self) -> None:
         """Let go of it."""
 
+    def is_there(self) -> bool:
+        """Tell whether what was claimed can still be found by who looks for it."""
+
     def writer(self) -> sa.Engine:
         """Return the engine of the one connection that writes.
 
@@ -71,7 +74,7 @@ def database_of(url: str, *, shared: bool = False) -> Database:
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         # It is not shown: there may be a password in what was meant for a URL.
         raise Unavailable(
             "The store's URL cannot be read: use sqlite:////absolute/path/realm.db or "

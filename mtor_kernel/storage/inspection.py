@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import msgspec
 import sqlalchemy as sa
 
-from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.storage import faults
 from mtor_kernel.storage.postgres import Postgres
+from mtor_kernel.storage.refusals import refusal
 
 #: Connections that one realm has: its writer and its readers.
 CONNECTIONS = 1 + Postgres.readers
@@ -29,8 +29,10 @@ class Inspection(msgspec.Struct, frozen=True):
     #: As the server has them, before MTOR sets its own session.
     settings: dict[str, str]
     connections: int
-    #: Whether what goes over this connection is encrypted, and whether it stays on this machine.
+    #: Whether what goes over this connection is encrypted, whether it was made sure who answers,
+    #: and whether it stays on this machine.
     encrypted: bool
+    verified: bool
     local: bool
     #: The newest migration that was applied; ``None``: no realm has run there.
     revision: str | None
@@ -51,9 +53,7 @@ def looking_at(url: str) -> Iterator[tuple[Inspection, sa.Connection]]:
         with engine.connect() as conn, conn.begin():
             yield _inspect(conn, database.name), conn
     except sa.exc.SQLAlchemyError as error:
-        raise Unavailable(
-            f"The database {database.name} cannot be used: {getattr(error, 'orig', error)}"
-        ) from faults.explain(error)
+        raise refusal(database.name, error) from faults.explain(error)
     finally:
         engine.dispose()
 
@@ -75,6 +75,7 @@ def _inspect(conn: sa.Connection, name: str) -> Inspection:
         settings,
         int(conn.exec_driver_sql(_USED).scalar_one()),
         bool(driver.pgconn.ssl_in_use),
+        driver.info.get_parameters().get("sslmode") == "verify-full",
         host.startswith("/") or host in ("localhost", "127.0.0.1", "::1", ""),
         revision,
     )

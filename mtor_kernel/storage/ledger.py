@@ -8,9 +8,11 @@ below zero, and charges go to :data:`HOUSE`; so the sum over all accounts is alw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import bindparam, literal
+from sqlalchemy import bindparam, func, literal, literal_column
 
 from mtor_kernel.protocol.account import show_credits
 from mtor_kernel.protocol.errors import BadInput, InsufficientFunds, NotFound
@@ -18,10 +20,11 @@ from mtor_kernel.storage.prepared import Prepared
 from mtor_kernel.storage.rows import Row
 from mtor_kernel.storage.schema import account, transfer
 from mtor_kernel.storage.selfcheck import check
+from mtor_kernel.storage.several import Columns, Several
 
 __all__ = [
-    "HOUSE", "MINT", "Balance", "LedgerRefused", "account_of", "balance", "check", "grant", "hold",
-    "open_account", "settle", "void",
+    "HOUSE", "IS_HOLD", "MINT", "Balance", "LedgerRefused", "account_of", "balance", "check",
+    "grant", "hold", "hold_all", "open_account", "settle", "settle_all", "void",
 ]  # fmt: skip
 
 MINT = "system/mint"
@@ -107,6 +110,69 @@ _RELEASE = Prepared(
 )
 
 
+#: In words, so that the index of the holds is seen to serve.
+IS_HOLD = transfer.c.kind == literal_column("'hold'")
+_HELD: Columns = {"query": sa.String(32), "amount": sa.BigInteger(), "at": sa.Double()}
+_HOLDS = Several(
+    _HELD,
+    lambda given: sa.insert(transfer).from_select(
+        ["query", "held_micro", "created_at", "kind", "debit", "credit", "amount_micro", "reason"],
+        sa.select(
+            *given.c,
+            literal("hold"),
+            bindparam("of", type_=sa.String),
+            literal(HOUSE),
+            literal(0, sa.BigInteger),
+            literal("", sa.Text),
+        ).where(given.c.query.is_not(None)),
+    ),
+)
+_ENDS: Columns = {"query": sa.String(32), "amount": sa.BigInteger()}
+
+
+def _held(given: sa.CTE) -> sa.ColumnElement[bool]:
+    """Tell of a transfer that it is the hold of what is given, and large enough."""
+    return sa.and_(
+        transfer.c.query == given.c.query, IS_HOLD, transfer.c.held_micro >= given.c.amount
+    )
+
+
+#: What the ends of holds come to, for each pair of accounts.
+_SUMS = Several(
+    _ENDS,
+    lambda given: (
+        sa.select(
+            transfer.c.debit,
+            transfer.c.credit,
+            func.sum(given.c.amount).label("amount"),
+            func.sum(transfer.c.held_micro).label("held"),
+            func.count().label("count"),
+        )
+        .select_from(given)
+        .join(transfer, _held(given))
+        .group_by(transfer.c.debit, transfer.c.credit)
+    ),
+)
+_SETTLE = Several(
+    _ENDS,
+    lambda given: sa.insert(transfer).from_select(
+        ["kind", "debit", "credit", "amount_micro", "held_micro", "pending_id", "query", "reason",
+         "created_at"],
+        sa.select(
+            literal("settle"),
+            transfer.c.debit,
+            transfer.c.credit,
+            given.c.amount,
+            -transfer.c.held_micro,
+            transfer.c.id,
+            transfer.c.query,
+            literal("", sa.Text),
+            bindparam("now", type_=sa.Double),
+        ).select_from(given).join(transfer, _held(given)),
+    ),
+)  # fmt: skip
+
+
 def account_of(person: str) -> str:
     """Return the account of a person."""
     return f"person/{person}"
@@ -164,6 +230,46 @@ def hold(conn: sa.Connection, account: str, amount: int, query: str | None, now:
     if _SET_ASIDE.run(conn, {"of": account, "amount": amount}) != 1:
         raise _insufficient(balance(conn, account), amount)
     return _write(conn, "hold", account, HOUSE, 0, amount, query, "", now)
+
+
+def hold_all(conn: sa.Connection, account: str, holds: Sequence[tuple[str, int, float]]) -> bool:
+    """Set credits aside for queries (id, amount, time), a hold each; false, and nothing, without.
+
+    Raises
+    ------
+    LedgerRefused
+        An amount is negative.
+    """
+    amounts = [amount for _, amount, _ in holds]
+    if min(amounts) < 0:
+        raise LedgerRefused(f"a hold of {min(amounts)}")
+    if _SET_ASIDE.run(conn, {"of": account, "amount": sum(amounts)}) != 1:
+        return False
+    _HOLDS.run(conn, holds, {"of": account})
+    return True
+
+
+def settle_all(conn: sa.Connection, charges: Sequence[tuple[str, int]], now: float) -> None:
+    """End the holds of queries by a charge each (id, amount), as :func:`settle` ends one.
+
+    Raises
+    ------
+    LedgerRefused
+        One of them has no hold, or one that has ended, or is smaller than the amount.
+    """
+    if min(amount for _, amount in charges) < 0:
+        raise LedgerRefused("a charge below zero")
+    sums = _SUMS.run(conn, charges, {})
+    if sum(row.count for row in sums) < len(charges):
+        raise LedgerRefused("one of them has no hold that is large enough")
+    try:
+        _SETTLE.run(conn, charges, {"now": now})
+    except sa.exc.IntegrityError as error:
+        raise LedgerRefused("the hold of one of them has ended already") from error
+    for row in sums:
+        # A sum has a type of its own in some databases.
+        told = {"debit": row.debit, "credit": row.credit}
+        _POST.run(conn, {**told, "amount": int(row.amount), "held": -int(row.held)})
 
 
 def settle(conn: sa.Connection, hold_id: int, amount: int, now: float) -> None:

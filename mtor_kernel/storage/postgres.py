@@ -103,6 +103,10 @@ class Postgres:
     def claim(self) -> None:
         """Nothing yet: the writer's connection takes the lock, and has it as long as it stands."""
 
+    def is_there(self) -> bool:
+        """Return true: a server that is away comes back with what it had."""
+        return True
+
     def release(self) -> None:
         """Nothing more: the lock went with the connection."""
 

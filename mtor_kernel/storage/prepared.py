@@ -74,10 +74,6 @@ class _Plan:
         self.text = str(compiled)
         if "POSTCOMPILE" in self.text:
             raise TypeError("a list of values would be part of the text: do not prepare this one")
-        self._dialect = dialect
-        self._columns = list(statement.exported_columns)
-        self._row: Any = None
-        self._from_driver: list[tuple[int, _Convert]] = []
         #: Values that are part of the statement itself, such as a stage.
         self._constants = {
             name: value for name, value in compiled.params.items() if name not in names
@@ -89,6 +85,7 @@ class _Plan:
         ]
         #: ``None`` where the driver takes the values by their names.
         self._order: Sequence[str] | None = compiled.positiontup if compiled.positional else None
+        self.rows = Reading(list(statement.exported_columns), dialect).rows
 
     def values(self, told: Mapping[str, Any]) -> Any:
         """Return the values as the driver takes them."""
@@ -96,6 +93,16 @@ class _Plan:
         for name, convert in self._to_driver:
             values[name] = convert(values[name])
         return values if self._order is None else [values[name] for name in self._order]
+
+
+class Reading:
+    """How the rows of a statement are read that one kind of database brings."""
+
+    def __init__(self, columns: Sequence[Any], dialect: sa.Dialect) -> None:
+        self._dialect = dialect
+        self._columns = columns
+        self._row: Any = None
+        self._from_driver: list[tuple[int, _Convert]] = []
 
     def rows(self, cursor: Any) -> list[Row]:
         """Return what a cursor brings, each row read by its columns' names."""

@@ -15,10 +15,13 @@ from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.quota import Quotas, RuleOf, Standing, Use
 from mtor_kernel.storage.prepared import Prepared
+from mtor_kernel.storage.rows import NewQuery
 from mtor_kernel.storage.schema import blob, query, quota_rule, usage
 
 #: The window of ``queries_per_minute``, in seconds.
 MINUTE = 60.0
+
+_RULES = msgspec.json.Decoder(Quotas)
 
 
 def _sum(column: sa.ColumnElement[int], *where: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -32,13 +35,19 @@ def _count(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 _WHO = bindparam("who", type_=sa.String)
 # `ended_at IS NULL` is said in full each time: it is what the small index of open queries asks for.
 _OPEN = (query.c.person == _WHO, query.c.ended_at.is_(None))
-_RECENT = (query.c.person == _WHO, query.c.created_at > bindparam("minute_ago", type_=sa.Double))
+_RECENT = (
+    query.c.person == _WHO,
+    query.c.created_at > bindparam("minute_ago", type_=sa.Double),
+    # Other processes' clocks may differ a little; one that was set back by more makes none wait.
+    query.c.created_at < bindparam("in_a_minute", type_=sa.Double),
+)
 _TODAY = (usage.c.person == _WHO, usage.c.day == bindparam("today", type_=sa.String))
 _MONTH = (usage.c.person == _WHO, usage.c.day >= bindparam("first", type_=sa.String))
 
 #: What each rule has used: what has ended, and the worst case of what has not.
 _USED: Mapping[str, sa.ColumnElement[Any]] = {
-    "queries_per_minute": _count(*_RECENT),
+    # One question, or as many as it has rows.
+    "queries_per_minute": _sum(sa.case((query.c.rows > 1, query.c.rows), else_=1), *_RECENT),
     "tokens_per_day": _sum(usage.c.input_tokens + usage.c.output_tokens, *_TODAY)
     + _sum(query.c.tokens, *_OPEN),
     "credits_per_day_micro": _sum(usage.c.charge_micro, *_TODAY) + _sum(query.c.hold_micro, *_OPEN),
@@ -68,11 +77,31 @@ def standing(conn: sa.Connection, user: str, quotas: Quotas, now: float) -> Stan
     told = {
         "who": user,
         "minute_ago": now - MINUTE,
+        "in_a_minute": now + MINUTE,
         "today": f"{today:%Y-%m-%d}",
         "first": f"{today:%Y-%m}-01",
     }
     row = _statement(rules).rows(conn, told)[0]._asdict()
     return Standing({rule: Use(int(row[rule]), _resets_at(rule, row, today)) for rule in rules})
+
+
+def counted(before: Standing, new: NewQuery, *, begins: bool) -> Standing:
+    """Return the standing with one more query: one that waits, or begins at once."""
+    takes = {
+        "queries_per_minute": new.queries,
+        "tokens_per_day": new.tokens,
+        "credits_per_day_micro": new.hold_micro,
+        "credits_per_month_micro": new.hold_micro,
+        "running": int(begins),
+        "waiting": int(not begins),
+    }
+    uses = dict(before.uses)
+    for rule, use in before.uses.items():
+        resets = use.resets_at
+        if rule == "queries_per_minute" and resets is None:
+            resets = new.created_at + MINUTE
+        uses[rule] = Use(use.used + takes.get(rule, 0), resets)
+    return Standing(uses)
 
 
 @cache
@@ -117,4 +146,4 @@ def overrides(conn: sa.Connection) -> dict[RuleOf, dict[str, Quotas]]:
 
 def decode_override(rules: str | None) -> Quotas | None:
     """Return the rules that a row of ``quota_rule`` holds."""
-    return None if rules is None else msgspec.json.decode(rules, type=Quotas)
+    return None if rules is None else _RULES.decode(rules)

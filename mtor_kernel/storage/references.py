@@ -15,7 +15,7 @@ from sqlalchemy import bindparam
 from mtor_kernel.protocol.check import check_kept
 from mtor_kernel.protocol.errors import NotFound
 from mtor_kernel.protocol.lifecycle import Stage
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.query import Part, Query
 from mtor_kernel.storage.rows import Row
 from mtor_kernel.storage.schema import blob, query, query_blob, question

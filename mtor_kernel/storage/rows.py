@@ -37,13 +37,19 @@ class NewQuery(msgspec.Struct, frozen=True):
     expires_at: float
     #: The blobs that it names, each with the kind of part that it is.
     blobs: dict[str, type[Part]] = {}
+    #: The keys of the rows that it asks about; none where it is one question.
+    rows: tuple[str, ...] = ()
+
+    @property
+    def queries(self) -> int:
+        """How many questions are in it."""
+        return len(self.rows) or 1
 
 
 class Accepted(msgspec.Struct, frozen=True):
     """A query that is written down, its hold placed."""
 
     query: str
-    hold_id: int
     model: str
     hold_micro: int
     #: Whether an earlier submission with the same key had been accepted already.
@@ -90,3 +96,5 @@ class UnderWay(msgspec.Struct, frozen=True):
     epoch: int | None
     #: Whether somebody has asked for it to be cancelled.
     to_stop: bool
+    #: Whose it is.
+    user: str

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: a database that stands here needs none.
-HEAD = "m0006"
+HEAD = "m0007"
 
 metadata = MetaData(
     naming_convention={
@@ -160,6 +160,8 @@ query = Table(
     Column("ended_at", Double),
     #: When somebody who does not own its lane asked for it to be cancelled.
     Column("stop_at", Double),
+    #: How many rows of a table it asks about; 0: it is one question.
+    Column("rows", Integer, nullable=False, server_default="0"),
     UniqueConstraint("person", "key"),
     CheckConstraint(
         "(stage IN ('queued', 'running') AND ended_at IS NULL)"
@@ -188,6 +190,18 @@ answer = Table(
     metadata,
     Column("query", String(32), ForeignKey("query.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
+)
+
+#: The rows of tables that are asked about, or have their answers, each by its client's own name.
+table_row = Table(
+    "table_row",
+    metadata,
+    Column("person", String(255), ForeignKey("person.name"), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("query", String(32), ForeignKey("query.id"), nullable=False),
+    #: Its position there.
+    Column("row", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: What a person spent on a model on a day (UTC): sums for quotas and for show.

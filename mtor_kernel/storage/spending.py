@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ _ADD = Prepared(
         usage.c.model == bindparam("of"),
     )
     .values(
-        queries=usage.c.queries + 1,
+        queries=usage.c.queries + bindparam("count"),
         charge_micro=usage.c.charge_micro + bindparam("charge"),
         **{unit: usage.c[unit] + bindparam(f"add_{unit}") for unit in UNITS},
     )
@@ -33,7 +34,7 @@ _FIRST = Prepared(
         person=bindparam("who"),
         day=bindparam("on"),
         model=bindparam("of"),
-        queries=1,
+        queries=bindparam("count"),
         charge_micro=bindparam("charge"),
         **{unit: bindparam(f"add_{unit}") for unit in UNITS},
     )
@@ -63,14 +64,17 @@ def day_of(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
 
 
-def add(conn: sa.Connection, person: str, model: str, charge: Charge, now: float) -> None:
-    """Count one charged query."""
+def add(
+    conn: sa.Connection, person: str, model: str, charges: Sequence[Charge], now: float
+) -> None:
+    """Count charged queries, each row of a table as one."""
     told = {
         "who": person,
         "on": day_of(now),
         "of": model,
-        "charge": charge.amount_micro,
-        **{f"add_{unit}": getattr(charge.usage, unit) for unit in UNITS},
+        "count": sum(charge.usage.rows for charge in charges),
+        "charge": sum(charge.amount_micro for charge in charges),
+        **{f"add_{unit}": sum(getattr(one.usage, unit) for one in charges) for unit in UNITS},
     }
     if _ADD.run(conn, told) == 0:
         _FIRST.run(conn, told)

@@ -28,6 +28,8 @@ OLDEST = (3, 35, 0)
 #: Connections, and threads, that read beside the writer.
 READERS = 4
 
+#: How SQLite tells ``synchronous = FULL``.
+_FULL = 2
 _PRAGMAS = (
     # The whole database needs no more than this for a lab, and the page cache of the system helps.
     "cache_size = -16000",
@@ -61,6 +63,8 @@ class SqliteFile:
             thread_local=False,
         )
         self._holder = Path(f"{path}.holder")
+        #: Device and number of the file that was claimed.
+        self._mark: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, url: sa.URL) -> SqliteFile:
@@ -97,6 +101,14 @@ class SqliteFile:
         with os.fdopen(os.open(self._holder, flags, 0o600), "wb") as file:
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
             file.write(encode(f"process {os.getpid()} on {socket.gethostname()} since {since}"))
+        self._mark = _mark(self.path)
+
+    def is_there(self) -> bool:
+        """Tell whether the file is the one that was claimed.
+
+        Of one that was deleted SQLite says nothing: it goes on writing to what has no name.
+        """
+        return self._mark is not None and _mark(self.path) == self._mark
 
     def release(self) -> None:
         """Let go of the lock."""
@@ -130,6 +142,17 @@ class SqliteFile:
     def number(self, conn: sa.Connection) -> int:
         """Return 0: SQLite's commit has always happened or not, since it is this process's own."""
         return 0
+
+
+def durable() -> bool:
+    """Tell whether this SQLite gives a realm's connections a sync for each commit, as they ask."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        return bool(connection.execute("PRAGMA synchronous").fetchone()[0] == _FULL)
+    finally:
+        connection.close()
 
 
 def _prepare(path: Path) -> None:
@@ -168,3 +191,11 @@ def _saying(statement: str) -> Callable[[sa.Connection], None]:
         conn.exec_driver_sql(statement)
 
     return say
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

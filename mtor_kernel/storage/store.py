@@ -13,9 +13,9 @@ from typing import TypeVar, cast
 
 import sqlalchemy as sa
 
-from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.storage import faults, migrations, processes
 from mtor_kernel.storage.database import Database, Owned, database_of
+from mtor_kernel.storage.refusals import refusal
 from mtor_kernel.storage.writer import (
     AGAIN_SECONDS,
     PATIENCE_SECONDS,
@@ -135,6 +135,13 @@ class Store:
         """Works that wait for the writer."""
         return self._writer.waiting
 
+    def is_there(self) -> bool:
+        """Tell whether what is written is kept: nobody has deleted or replaced it meanwhile."""
+        try:
+            return self.database.is_there() and self.blob_dir.is_dir()
+        except OSError:
+            return True  # the disk gives no answer just now
+
     def close(self) -> None:
         """Finish the works that were given, then let go of the database. Again: nothing."""
         self._closed = True
@@ -164,10 +171,7 @@ def _begin_epoch(engine: sa.Engine, database: Database) -> int:
     except (sa.exc.SQLAlchemyError, Owned) as error:
         if faults.is_disk_full(error) or isinstance(error, Owned):
             raise faults.explain(error) from error
-        raise Unavailable(
-            f"The database {database.name} cannot be used ({getattr(error, 'orig', error)}): bring "
-            "back a copy of it, or name another database."
-        ) from error
+        raise refusal(database.name, error) from error
 
 
 def _whoami() -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from mtor_kernel.protocol.account import show_credits
+from mtor_kernel.protocol.errors import RealmError
 
 #: Nobody can tell a shorter time from none.
 SHORTEST_SECONDS = 0.1
+#: How a sentence says by itself when to try again.
+_SAID_WHEN = re.compile(r"try again (in|after) \d", re.IGNORECASE)
 
 
 def show_seconds(seconds: float) -> str:
@@ -39,3 +43,11 @@ def show_time(at: float, now: float) -> str:
 def show_count(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun: ``1 token``, ``1,200 tokens``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def show_retry(error: RealmError) -> str:
+    """Return when to try again, where that is known and the error's sentence does not say it."""
+    seconds = error.retry_after_seconds
+    if seconds is None or _SAID_WHEN.search(error.message):
+        return ""
+    return f"try again in {show_seconds(seconds)}"

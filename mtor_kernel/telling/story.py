@@ -17,6 +17,7 @@ from mtor_kernel.protocol.ngram import (
     Started,
 )
 from mtor_kernel.protocol.query import Audio
+from mtor_kernel.protocol.task import OUT_OF_TIME
 from mtor_kernel.telling.figures import SHORTEST_SECONDS, show_cost, show_count, show_seconds
 
 #: Shown while nothing better is known.
@@ -110,12 +111,14 @@ def cost_line(answered: Settled | Reply) -> str:
     facts = [answered.model, *units_of(usage), *cost]
     if answered.finish_reason == "length":
         facts.append("cut at the longest answer allowed")
+    elif answered.finish_reason == OUT_OF_TIME:
+        facts.append("no time for the rest of its rows")
     return " · ".join(facts)
 
 
 def units_of(usage: Usage) -> list[str]:
     """Return what was used, in the units of its modality."""
-    units = []
+    units = [] if usage.rows == 1 else [show_count(usage.rows, "row")]
     if usage.images:
         units.append(show_count(usage.images, "picture"))
     if usage.characters:

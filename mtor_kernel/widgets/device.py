@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import traitlets
 from IPython.display import display
 
-from mtor_kernel.client import as_media
+from mtor_kernel.client import Media, as_media
 from mtor_kernel.client.media import Kind
+from mtor_kernel.client.replay import played_or_taken
 from mtor_kernel.protocol.errors import Unavailable
 from mtor_kernel.widgets.parcel import Parcel
 from mtor_kernel.widgets.taken import Taken
@@ -63,7 +64,17 @@ class Device(RealmWidget):
         self._post({"kind": "stop"})
 
     async def taken(self, seconds: float | None = None) -> Taken:
-        """Return what is taken next. See :meth:`Camera.frame`."""
+        """Return what is taken next, or what is recorded of it. See :meth:`Camera.frame`."""
+
+        async def wait() -> Media:
+            return await self.waited(seconds)
+
+        media, _ = await played_or_taken(self.names[0], wait)
+        self.last = taken = Taken(media.content, media.mime)
+        return taken
+
+    async def waited(self, seconds: float | None = None) -> Taken:
+        """Return what is taken next, whether or not something is recorded."""
         loop = asyncio.get_running_loop()
         waited: tuple[asyncio.AbstractEventLoop, asyncio.Future[Taken]]
         waited = loop, loop.create_future()

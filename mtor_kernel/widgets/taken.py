@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 from mtor_kernel.client import Media
-from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.client.received import opened
 
 
 class Taken(Media, frozen=True):
@@ -24,14 +23,7 @@ class Taken(Media, frozen=True):
     @property
     def pil(self) -> Any:
         """It as a Pillow image; Pillow must be installed."""
-        try:
-            from PIL import Image
-        except ImportError:
-            raise BadInput(
-                "Pillow is not installed here: install it with `pip install pillow`, or take the "
-                "bytes as .content."
-            ) from None
-        return Image.open(io.BytesIO(self.content))
+        return opened(self.content)
 
     def save(self, path: str | Path) -> Path:
         """Write it to a file and return where."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -46,8 +47,7 @@ async def url(small: SmallRealm, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         serve_http(lambda: Address(small.url, TOKEN), 0, (), told.put_nowait)
     )
     try:
-        async with asyncio.timeout(10):
-            yield await told.get()
+        yield await asyncio.wait_for(told.get(), 60)
     finally:
         serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -55,7 +55,7 @@ async def url(small: SmallRealm, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 def agent(url: str, mode: str) -> Client:
-    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {BEARER}"}, timeout=10)
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {BEARER}"}, timeout=60)
     return Client(streamable_http_client(url, http_client=http), mode=mode)
 
 
@@ -99,7 +99,7 @@ async def test_a_cancelled_call_cancels_its_query(url: str, small: SmallRealm) -
     ],
 )
 async def test_nobody_else_is_heard(url: str, headers: dict[str, str]) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         for where in (url, url.removesuffix("mcp")):
             answer = await client.post(where, json=HELLO, headers=headers)
             assert answer.status_code == 401
@@ -111,7 +111,7 @@ async def test_nobody_else_is_heard(url: str, headers: dict[str, str]) -> None:
 async def test_a_page_of_another_site_is_refused_even_with_the_token(url: str) -> None:
     """A browser that was led to a name which means loopback now."""
     token = {"Authorization": f"Bearer {BEARER}"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         for other in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
             answer = await client.post(url, json=HELLO, headers=token | other)
             assert answer.status_code in (403, 421)
@@ -152,25 +152,31 @@ def test_without_the_package_the_command_says_what_to_install() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_says_where_it_serves_and_ends_on_an_interrupt() -> None:
-    environment = os.environ | {
-        "MTOR_MCP_TOKEN": BEARER,
-        "MTOR_URL": "http://127.0.0.1:1/",
-        "MTOR_TOKEN": TOKEN,
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "mtor_kernel.cli", "mcp", "--http", "0"],
-        env=environment,
+@pytest.mark.asyncio
+async def test_the_command_says_where_it_serves_and_ends_on_an_interrupt(small: SmallRealm) -> None:
+    environment = os.environ | {"MTOR_MCP_TOKEN": BEARER, "MTOR_URL": small.url}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mtor_kernel.cli", "mcp", "--http", "0"),
+        env=environment | {"MTOR_TOKEN": TOKEN},
         stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        try:
-            assert server.stderr is not None
-            told = server.stderr.readline()
-            where = re.search(r"http://127\.0\.0\.1:\d+/mcp", told)
-            assert where is not None
-            assert BEARER not in told
-            assert httpx.post(where[0], json=HELLO, timeout=10).status_code == 401
-        finally:
-            server.terminate()
-        assert server.wait(10) is not None
+    )
+    assert process.stderr is not None
+    told = (await process.stderr.readline()).decode()
+    where = re.search(r"http://127\.0\.0\.1:\d+/mcp", told)
+    assert where is not None
+    assert BEARER not in told
+
+    async def ask() -> None:
+        async with agent(where[0], "auto") as host:
+            await host.call_tool("ask", {"prompt": "wait", "model": "stuck"})
+
+    asking = asyncio.create_task(ask())
+    async with small.client() as realm, asyncio.timeout(100):
+        while not await realm.history(status="running"):
+            await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        await process.stderr.read()
+        assert await process.wait() == 130
+        await until_stage(small, Stage.CANCELLED)
+    with contextlib.suppress(Exception):  # whatever a host is told whose server has gone
+        await asking

@@ -43,7 +43,7 @@ def ran(folder: Path, *cells: str) -> list[Any]:
         cells=[nbformat.v4.new_code_cell(source) for source in (*FIRST, *cells)],
         metadata={"kernelspec": {"name": "mtor", "display_name": "MTOR"}},
     )
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": folder}}).execute()
+    NotebookClient(notebook, timeout=100, resources={"metadata": {"path": folder}}).execute()
     found: list[Any] = notebook.cells[len(FIRST) :]
     return found
 

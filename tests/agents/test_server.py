@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -147,7 +149,11 @@ async def test_a_cancelled_call_cancels_its_query_on_the_worker(small: SmallReal
 
 
 @pytest.mark.asyncio
-async def test_a_host_that_hangs_up_leaves_nothing_running(small: SmallRealm) -> None:
+async def test_a_host_that_hangs_up_leaves_nothing_running(
+    small: SmallRealm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else this host kills a server that has not ended by itself within two seconds.
+    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 60.0)
     started = anyio.Event()
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -167,9 +173,64 @@ async def test_a_host_that_hangs_up_leaves_nothing_running(small: SmallRealm) ->
     await until_stage(small, Stage.CANCELLED)
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_and_the_queries_of_its_calls(
+    small: SmallRealm, number: signal.Signals
+) -> None:
+    server = command({"MTOR_URL": small.url, "MTOR_TOKEN": TOKEN})
+    process = await asyncio.create_subprocess_exec(
+        server.command, *server.args, env=server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    who = {"capabilities": {}, "clientInfo": {"name": "a host", "version": "1"}}
+    stuck = {"prompt": "wait", "model": "stuck"}
+    for said in (
+        {"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18", **who}},
+        {"method": "notifications/initialized"},
+        {"id": 1, "method": "tools/call", "params": {"name": "ask", "arguments": stuck}},
+    ):
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", **said}).encode() + b"\n")
+    async with small.client() as realm, asyncio.timeout(100):
+        while not await realm.history(status="running"):
+            await asyncio.sleep(0.02)
+        process.send_signal(number)  # its standard input stays open
+        assert await process.wait() == 128 + number
+        await until_stage(small, Stage.CANCELLED)
+
+
+@pytest.mark.asyncio
+async def test_calls_at_once_are_answered_each_by_itself(small: SmallRealm) -> None:
+    found: dict[int, str] = {}
+
+    async with host(small) as agent, anyio.create_task_group() as group:
+
+        async def ask(number: int) -> None:
+            asked = {"prompt": f"number {number}", "model": "slow" if number % 2 else "echo"}
+            found[number] = words(await agent.call_tool("ask", asked)).strip()
+
+        for number in range(12):
+            group.start_soon(ask, number)
+    assert all(found[number].startswith(f"number {number}") for number in range(12))
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_of_a_quota_is_an_error_of_the_tool(small: SmallRealm) -> None:
+    async with small.client() as realm:
+        await realm.sysop("quota", user="owner", quotas={"queries_per_minute": 1})
+    async with host(small) as agent:
+        assert words(await agent.call_tool("ask", {"prompt": "the first"})) == "the first"
+        result = await agent.call_tool("ask", {"prompt": "the second"})
+        assert words(await agent.call_tool("models"))
+    assert result.is_error
+    assert words(result).startswith("You may have 1 query a minute")
+    told = result.meta["mtor-kernel/query"]["error"]
+    assert (told["code"], told["rule"]) == ("quota_exceeded", "queries_per_minute")
+
+
 async def until_stage(small: SmallRealm, stage: Stage) -> None:
     """Wait until the latest query stands there."""
-    async with small.client() as realm, asyncio.timeout(10):
+    async with small.client() as realm, asyncio.timeout(60):
         while (await realm.history())[0].stage is not stage:
             await asyncio.sleep(0.02)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +42,23 @@ def test_it_opens_a_notebook_that_is_there() -> None:
     for server in ("LabApp", "ServerApp"):
         assert configured[server]["default_url"] == f"/lab/tree/{FIRST}"
     assert (ROOT / FIRST).is_file()
+
+
+def test_repo2docker_reads_it_as_it_is_meant() -> None:
+    """Its own recipe for the image, as far as it goes where no container engine is."""
+    read = subprocess.run(
+        [sys.executable, "-m", "repo2docker", "--no-build", "--debug", ROOT],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    recipe = read.stdout + read.stderr
+    (python,) = re.findall(r"environment-2epy-2d([\d.e-]+)-2dlinux", recipe)
+    wanted = (BINDER / "runtime.txt").read_text().strip().removeprefix("python-")
+    assert python.replace("-2e", ".") == wanted
+    person, post_build = recipe.rindex("USER ${NB_USER}"), recipe.index("RUN ./binder/postBuild")
+    assert recipe.index("COPY --chown=") < recipe.index("src/ ${REPO_DIR}") < person < post_build
+    assert 'ENV R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in recipe
 
 
 @pytest.fixture(scope="module")

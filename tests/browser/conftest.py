@@ -1,43 +1,44 @@
-"""A browser, and a lab for it. Asynchronous, since pytest-jupyter has a loop of its own."""
+"""A browser, and a lab for it. Asynchronous, since pytest-jupyter has a loop of its own.
+
+A file's tests share one browser, and most of them one page: to open it takes longer than
+what is done in it.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
+from traitlets.config import Config
 
+from mtor_kernel.protocol.identity import User
 from tests.browser.chromium import ARGUMENTS, CHROMIUM
 from tests.browser.labserver import BUILT, serve_lab
 from tests.browser.media import show, speak
+from tests.browser.panel import PATIENCE_MS
 from tests.kernel.elsewhere import MORE, RealmElsewhere
 from tests.modalities import MODALITIES
 from tests.widgets.conftest import SLOW
 
-#: A real model answers, on a machine that may have much to do.
-PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
 
 #: What the false camera's card says.
 WORD = "HELLO"
 QUESTION = "What is the capital of France?"
 
-#: Counts the sounds that are started, and measures what reaches the loudspeakers.
-EARS = """
-window.loudness = 0;
-const connect = AudioNode.prototype.connect;
-AudioNode.prototype.connect = function (target, ...rest) {
-  if (target instanceof AudioDestinationNode) {
-    const meter = this.context.createAnalyser();
-    connect.call(this, meter);
-    const samples = new Float32Array(meter.fftSize);
-    setInterval(() => {
-      meter.getFloatTimeDomainData(samples);
-      window.loudness = Math.max(window.loudness, ...samples.map(Math.abs));
-    }, 50);
-  }
-  return connect.call(this, target, ...rest);
-};
+#: Another person of the small realm, and their token.
+ANN, ANNS_TOKEN = "ann", "token-of-ann"
+#: Takes two seconds for anything, and one query at a time: others wait.
+PONDEROUS = """
+[[models]]
+name = "ponderous"
+modality = "chat"
+backend = "echo"
+slots = 1
+max_output_tokens = 1000
+rates = { output_token_micro = 5 }
+settings = { chunks = 2, rate = 0.5 }
 """
 
 
@@ -57,19 +58,40 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the microphone hears and the camera sees."""
     folder = tmp_path_factory.mktemp("media")
     speak(folder / "question.wav", QUESTION, pause_seconds=2.0)
-    speak(folder / "called.wav", "Computer, what do bees make?", pause_seconds=8.0)
+    # It comes round again only long after it is answered: who speaks silences the answer.
+    speak(folder / "called.wav", "Computer, what do bees make?", pause_seconds=40.0)
     show(folder / "card.y4m", WORD)
     return folder
 
 
 @pytest.fixture(scope="session")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment in which kernels find a small realm that answers at once."""
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmElsewhere]:
+    """A small realm that answers at once. Who drives a lab is its sysop; ann has a token."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: install it to drive the widgets")
-    realm = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES + MORE + SLOW)
-    yield realm.environment
+        pytest.skip("there is no Chromium here: install it to drive the panel and the widgets")
+    catalogue = MODALITIES + MORE + SLOW + PONDEROUS
+    people = [(ANNS_TOKEN, User(ANN))]
+    funds = Config({"People": {"grant_credits": {"user": 100.0}}})
+    folder = tmp_path_factory.mktemp("realm")
+    realm = RealmElsewhere(folder, catalogue, people=people, config=funds)
+    yield realm
     realm.close()
+
+
+@pytest.fixture(scope="session")
+def surroundings(town: RealmElsewhere) -> dict[str, str]:
+    """The environment in which kernels find the small realm."""
+    return town.environment
+
+
+@pytest.fixture(scope="session")
+def jupyter(
+    tmp_path_factory: pytest.TempPathFactory, surroundings: dict[str, str]
+) -> Iterator[tuple[str, Path]]:
+    """The address of a lab with the small realm, and the folder of its notebooks."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    with serve_lab(folder, **surroundings) as address:
+        yield address, folder / "work"
 
 
 def devices(media: Path, sound: str = "question.wav") -> tuple[str, ...]:
@@ -83,46 +105,50 @@ def devices(media: Path, sound: str = "question.wav") -> tuple[str, ...]:
 
 
 class Browsers:
-    """Starts Chromium with whatever arguments a test needs."""
+    """Starts Chromium with whatever arguments a test needs, once for each."""
 
     def __init__(self) -> None:
         self._playwright = async_playwright()
-        self._started: list[Browser] = []
+        self._started: dict[tuple[str, ...], Browser] = {}
 
     async def start(self, *arguments: str) -> Browser:
-        """Return a new browser."""
+        """Return a browser with these arguments."""
         if not self._started:
             self._driver = await self._playwright.start()
-        browser = await self._driver.chromium.launch(
-            executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments]
-        )
-        self._started.append(browser)
-        return browser
+        if arguments not in self._started:
+            self._started[arguments] = started = await self._driver.chromium.launch(
+                executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments]
+            )
+            # To click, to go somewhere and to wait has as long as to expect something.
+            started.on("context", lambda made: made.set_default_timeout(PATIENCE_MS))
+        return self._started[arguments]
+
+    @property
+    def open(self) -> list[BrowserContext]:
+        """What is open in any of them."""
+        return [one for browser in self._started.values() for one in browser.contexts]
 
     async def close(self) -> None:
         """End them all."""
-        for browser in self._started:
+        for browser in self._started.values():
             await browser.close()
         if self._started:
             await self._driver.stop()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browsers() -> AsyncIterator[Browsers]:
-    """Browsers that end with the test."""
+    """Browsers that end with a file's tests."""
     made = Browsers()
     yield made
     await made.close()
 
 
-async def open_panel(browser: Browser, address: str, tab: str = "Talk") -> Page:
-    """Return a page with the panel open on `tab`, and the realm there."""
-    page = await browser.new_page(viewport={"width": 1280, "height": 800})
-    await page.add_init_script(EARS)
-    await page.goto(address + "&reset")
-    await page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE_MS)
-    if not await page.locator(".jp-mtor-tabs").is_visible():
-        await page.locator("[role=tab][data-id=mtor-realm-panel]").click()
-    await expect(page.locator(".jp-mtor-connection")).to_be_hidden()
-    await page.get_by_role("tab", name=tab, exact=True).click()
-    return page
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def own_pages(browsers: Browsers) -> AsyncIterator[None]:
+    """Close what a test has opened for itself alone."""
+    before = browsers.open
+    yield
+    for context in browsers.open:
+        if context not in before:
+            await context.close()

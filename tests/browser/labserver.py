@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -12,10 +11,17 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "mtor_kernel" / "labextension"
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
-START_SECONDS = 90
+START_SECONDS = 180
+#: Extensions of others take their time to end, on a machine that has much to do.
+STOP_SECONDS = 90
+#: Ours; and not jupyter-ai's, which is installed for tests of its own: it takes seconds to import,
+#: and looks for prices in the net.
+EXTENSIONS = {"mtor_kernel": True, "jupyter_ai_litellm": False}
 #: What to open, and what each application is told beside what all are.
 APPLICATIONS = {
     "jupyterlab": (
@@ -39,7 +45,7 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
     (folder / "work").mkdir()
     path, options = APPLICATIONS[application]
     set_up_quietly(folder / "settings")
-    port, token = _free_port(), secrets.token_hex(16)
+    port, token = free_port(), secrets.token_hex(16)
     environment = os.environ | variables
     environment |= {
         "JUPYTER_PATH": os.fspath(folder / "share" / "jupyter"),
@@ -57,7 +63,7 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
                 f"--IdentityProvider.token={token}",
                 f"--ServerApp.root_dir={folder / 'work'}",
                 *options,
-                "--ServerApp.jpserver_extensions={'mtor_kernel': True}",
+                f"--ServerApp.jpserver_extensions={EXTENSIONS}",
             ],
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -68,7 +74,7 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
             yield f"http://127.0.0.1:{port}/{path}?token={token}"
         finally:
             lab.terminate()
-            lab.wait(20)
+            lab.wait(STOP_SECONDS)
             subprocess.run(
                 [sys.executable, "-m", "mtor_kernel.cli", "realm", "stop"],
                 env=environment,
@@ -80,7 +86,7 @@ def serve_lab(folder: Path, application: str = "jupyterlab", **variables: str) -
 @contextlib.contextmanager
 def serve_voila(notebook: Path, **variables: str) -> Iterator[str]:
     """Run Voilà for one notebook; gives the address of its page."""
-    port = _free_port()
+    port = free_port()
     log = notebook.with_suffix(".log")
     with log.open("w") as out:
         page = subprocess.Popen(
@@ -98,7 +104,7 @@ def serve_voila(notebook: Path, **variables: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}/"
         finally:
             page.terminate()
-            page.wait(20)
+            page.wait(STOP_SECONDS)
 
 
 def set_up_quietly(settings: Path) -> None:
@@ -109,20 +115,13 @@ def set_up_quietly(settings: Path) -> None:
     (place / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def _await(url: str, lab: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if lab.poll() is not None:
             raise RuntimeError(log.read_text())
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(url, timeout=2).read()
+            urllib.request.urlopen(url, timeout=10).read()
             return
         time.sleep(0.05)
     raise TimeoutError(log.read_text())

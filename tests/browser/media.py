@@ -1,7 +1,9 @@
 """What the browser's false microphone and camera give: spoken words, a card with a word on it."""
 
 import wave
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,11 +12,19 @@ from PIL import Image, ImageDraw, ImageFont
 RATE = 48_000
 
 
-def speak(path: Path, text: str, *, pause_seconds: float) -> float:
-    """Write `text`, spoken by the built-in voice, between silence; return its seconds."""
-    from hibari import SAMPLE_RATE, Hibari
+@cache
+def _voice() -> Any:
+    """The built-in voice, loaded once."""
+    from hibari import Hibari
 
-    words = Hibari(voice="heart", threads=1)(text)
+    return Hibari(voice="heart", threads=1)
+
+
+def speak(path: Path, text: str, *, pause_seconds: float) -> None:
+    """Write `text`, spoken by the built-in voice, between silence."""
+    from hibari import SAMPLE_RATE
+
+    words = _voice()(text)
     before, after = (np.zeros(int(SAMPLE_RATE * s), np.float32) for s in (0.6, pause_seconds))
     samples = np.repeat(np.concatenate([before, words, after]), RATE // SAMPLE_RATE)
     with wave.open(str(path), "wb") as file:
@@ -22,7 +32,12 @@ def speak(path: Path, text: str, *, pause_seconds: float) -> float:
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes((np.clip(samples, -1, 1) * 30_000).astype("<i2").tobytes())
-    return float(len(samples) / RATE)
+
+
+def seconds_of(path: Path) -> float:
+    """Return how long a sound is."""
+    with wave.open(str(path), "rb") as file:
+        return file.getnframes() / file.getframerate()
 
 
 def show(path: Path, word: str) -> None:

@@ -1,15 +1,23 @@
-"""What one does with the panel every day, by keyboard, by dragging, narrow, and as the sysop."""
+"""What one does with the panel every day, by keyboard, by dragging, and narrow."""
 
 import csv
 import io
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Browsers, open_panel
+from tests.browser.conftest import Browsers
+from tests.browser.panel import TABS, ask_and_wait, begin_afresh, open_panel, open_tab_whole
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 #: Lets go of something over the question as the lab's own drags do.
 DROP = """([mime, data]) => {
@@ -40,15 +48,14 @@ WIDE = """() => {
 }"""
 
 
-async def ask(page: Page, words: str) -> None:
-    before = await page.locator(".jp-mtor-assistant footer").count()
-    await page.get_by_label("Your question").fill(words)
-    await page.keyboard.press("Enter")
-    await expect(page.locator(".jp-mtor-assistant footer")).to_have_count(before + 1)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(browsers: Browsers, lab: str) -> AsyncIterator[Page]:
+    """One page for all."""
+    yield await open_panel(await browsers.start(), lab)
 
 
-async def test_everything_is_reached_by_keyboard_alone(browsers: Browsers, lab: str) -> None:
-    page = await open_panel(await browsers.start(), lab)
+async def test_everything_is_reached_by_keyboard_alone(page: Page) -> None:
+    await begin_afresh(page, "chat")
     await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("Control+Alt+t")
     await expect(page.get_by_label("Your question")).to_be_focused()
@@ -78,8 +85,8 @@ async def test_everything_is_reached_by_keyboard_alone(browsers: Browsers, lab: 
     await expect(page.get_by_role("tab", name="Talk", exact=True)).to_be_focused()
 
 
-async def test_files_pictures_and_cells_are_attached(browsers: Browsers, lab: str) -> None:
-    page = await open_panel(await browsers.start(), lab)
+async def test_files_pictures_and_cells_are_attached(page: Page) -> None:
+    await begin_afresh(page)
     attached = page.get_by_label("Attached")
     await page.evaluate(HAND, ["bees.txt", "text/plain", "Bees make honey."])
     await expect(attached).to_contain_text("bees.txt")
@@ -92,20 +99,16 @@ async def test_files_pictures_and_cells_are_attached(browsers: Browsers, lab: st
     await expect(attached).to_contain_text("1 cell")
     await page.evaluate(DROP, ["application/x-jupyter-icontents", ["nowhere.txt"]])
     await expect(page.get_by_role("alert")).to_contain_text("nowhere.txt")
-    await page.get_by_label("Model", exact=True).select_option("echo")
-    await ask(page, "What is this?")
+    await ask_and_wait(page, "What is this?")
     answer = page.locator(".jp-mtor-assistant").last
     for words in ("bees.txt", "Bees make honey.", "x = 41 + 1"):
         await expect(answer).to_contain_text(words)
 
 
-async def test_what_was_asked_is_found_reopened_and_exported(
-    browsers: Browsers, lab: str, tmp_path: Path
-) -> None:
-    page = await open_panel(await browsers.start(), lab)
-    await page.get_by_label("Model", exact=True).select_option("echo")
-    await ask(page, "the word is zanzibar")
-    await ask(page, "quite another question")
+async def test_what_was_asked_is_found_reopened_and_exported(page: Page, tmp_path: Path) -> None:
+    await begin_afresh(page)
+    await ask_and_wait(page, "the word is zanzibar")
+    await ask_and_wait(page, "quite another question")
     await page.get_by_role("tab", name="Credits", exact=True).click()
     await page.get_by_label("Search what you asked").fill("zanzibar")
     rows = page.locator(".jp-mtor-list > li")
@@ -120,36 +123,18 @@ async def test_what_was_asked_is_found_reopened_and_exported(
     assert sum(int(row["queries"]) for row in spent if row["model"] == "echo") >= 2
 
 
-async def test_a_narrow_panel_cuts_nothing_off(browsers: Browsers, lab: str) -> None:
-    page = await open_panel(await browsers.start(), lab)
+async def test_a_narrow_panel_cuts_nothing_off(page: Page) -> None:
     await page.set_viewport_size({"width": 480, "height": 700})
-    for tab in await page.locator(".jp-mtor-tabs [role=tab]").all():
-        await tab.click()
-        await expect(page.locator(".jp-mtor-page")).to_be_visible()
-        assert await page.evaluate(WIDE) == [], await tab.inner_text()
+    for tab in TABS:
+        await open_tab_whole(page, tab)
+        assert await page.evaluate(WIDE) == [], tab
+    await page.set_viewport_size({"width": 1280, "height": 800})
 
 
-async def test_every_tab_is_a_command_of_the_palette(browsers: Browsers, lab: str) -> None:
-    page = await open_panel(await browsers.start(), lab)
+async def test_every_tab_is_a_command_of_the_palette(page: Page) -> None:
     await page.keyboard.press("Control+Shift+c")
     search = page.locator(".lm-CommandPalette-input:visible")
     await search.fill("MTOR: Workers")
     await search.press("Enter")
     tab = page.get_by_role("tab", name="Workers", exact=True)
     await expect(tab).to_have_attribute("aria-selected", "true")
-
-
-async def test_the_sysop_rules_for_a_group_and_takes_it_back(browsers: Browsers, lab: str) -> None:
-    page = await open_panel(await browsers.start(), lab, "Sysop")
-    limits = page.get_by_role("region", name="Limits of use")
-    await limits.get_by_label("For what kind").select_option("group")
-    await limits.get_by_label("For whom").fill("physics")
-    for rule, limit in (("credits_per_month_micro", "2.5"), ("running", "3")):
-        await limits.get_by_label("Rule").select_option(rule)
-        await limits.get_by_label("Limit", exact=True).fill(limit)
-        await limits.get_by_role("button", name="Set").click()
-        await expect(limits.get_by_role("listitem").filter(has_text=f": {limit}")).to_be_visible()
-    ruled = limits.get_by_role("listitem").filter(has_text="physics")
-    await expect(ruled).to_contain_text("Credits a month: 2.5 · Running at once: 3")
-    await limits.get_by_role("button", name="Take back").click()
-    await expect(ruled).to_have_count(0)

@@ -1,6 +1,7 @@
 """Hostile answers in a real browser, whose requests are watched: nothing leaves, nothing runs."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,17 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import ConsoleMessage, Dialog, Page, Request, expect
 
-from tests.browser.conftest import PATIENCE_MS, Browsers, open_panel
+from tests.browser.conftest import Browsers
 from tests.browser.hostile import payloads
+from tests.browser.notebooks import open_document, write_notebook
+from tests.browser.panel import PATIENCE_MS, ask_and_wait, begin_afresh, open_panel, stands
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 ANSWER_MIME = "application/vnd.mtor.answer+json"
 #: Nothing of a lab is fetched so, once it stands, but for what a page of its own asks.
@@ -63,6 +71,10 @@ FOUND = """hosts => hosts.flatMap(host => [...host.querySelectorAll('*')]).flatM
   const leads = node.tagName === 'A' && !isOurs && href !== null && !isSafe;
   return names.length || bad.test(node.tagName) || leads ? [node.outerHTML] : [];
 })"""
+
+
+#: What JupyterLab's own sanitiser, or its formulas, would let load something.
+REACHING = re.compile(r"canary.*[$)]|!\[|<img src")
 
 
 #: Turns that the panel shows at first, and with each wish for earlier ones.
@@ -126,13 +138,22 @@ class Site:
         writer.close()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def site() -> AsyncIterator[Site]:
     """A site on a port of its own: another origin."""
     found = Site()
     async with await asyncio.start_server(found.called, "127.0.0.1", 0) as server:
         found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield found
+
+
+#: The launcher shows kernels, and every picture of the page has come.
+PICTURES_ARE_THERE = """() => document.querySelector('.jp-Launcher-kernelIcon')
+  && [...document.images].every(image => image.complete)"""
+#: What is written has its fonts: a formula asks for its own once it is laid out.
+FONTS_ARE_THERE = """() => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() => document.fonts.ready.then(() => done()))))
+"""
 
 
 async def settle(page: Page) -> None:
@@ -175,15 +196,54 @@ async def test_nothing_comes_of_hostile_answers_in_the_panel(
             await page.get_by_role("button", name="Show earlier turns").click()
         await expect(turns.nth(2 * number + 1).locator("footer")).to_be_visible()
 
-    # What the first answer and the first formula fetch is the lab's own.
+    # What the first answer and the first formula fetch is the lab's own, and so are the pictures of
+    # the kernels in its launcher, which come late on a slow machine.
     await ask(0, "**bees** $x^2$\n\n# Honey")
     await page.wait_for_selector(".jp-mtor-turn mjx-container", timeout=PATIENCE_MS)
+    await page.wait_for_function(PICTURES_ARE_THERE)
+    await page.evaluate(FONTS_ARE_THERE)
     watch.settled = True
     hostile = payloads(site.url, own)
     for number, prompt in enumerate(hostile, 1):
         await ask(number, prompt)
     assert await turns.count() == 2 * (len(hostile) + 1)
     await check(page, watch, site, ".jp-mtor-markdown")
+
+
+async def test_nothing_comes_of_hostile_answers_that_are_inserted_into_a_notebook(
+    browsers: Browsers, jupyter: tuple[str, Path], site: Site
+) -> None:
+    address, folder = jupyter
+    own = address.split("/lab?")[0]
+    page = await open_panel(await browsers.start(), address)
+    watch = Watch(own)
+    watch.over(page)
+    await page.evaluate(CANARY)
+    write_notebook(folder / "inserted.ipynb", "first = 1", kernel="python3")
+    await open_document(page, "inserted.ipynb")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    await cells.first.locator(".cm-content").click()
+    await begin_afresh(page)
+    hostile = [one for one in payloads(site.url, own) if REACHING.search(one)]
+    assert len(hostile) > 10
+    for number, prompt in enumerate(["**bees** $x^2$", *hostile]):
+        await begin_afresh(page)
+        answer = await ask_and_wait(page, prompt)
+        await answer.get_by_role("button", name="Insert the answer into the notebook").click()
+        await expect(cells).to_have_count(number + 2)
+        if number == 0:
+            await page.wait_for_selector(".jp-MarkdownCell mjx-container", timeout=PATIENCE_MS)
+            await page.evaluate(FONTS_ARE_THERE)
+            watch.settled = True
+    await expect(cells.last.locator(".jp-MarkdownOutput")).to_be_visible()
+    await settle(page)
+    # A kernel that starts changes the page's sign, and the first block of code brings its colours.
+    lab_own = re.compile(f"^(other|script) {own}/static/(favicons|lab)/")
+    assert [one for one in watch.requests if not lab_own.match(one)] == []
+    # The lab writes into its address what is open.
+    assert [one for one in watch.other if not one.startswith(f"navigation to {own}/lab")] == []
+    assert site.calls == 0
+    assert await page.evaluate("window.stolen") == []
 
 
 async def test_nothing_comes_of_hostile_answers_in_a_saved_notebook(
@@ -202,7 +262,7 @@ async def test_nothing_comes_of_hostile_answers_in_a_saved_notebook(
     watch.over(page)
     await page.add_init_script(CANARY)
     await page.goto(lab.replace("/lab?", "/lab/tree/hostile.ipynb?") + "&reset")
-    await page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE_MS)
+    await stands(page)
     kept = page.locator(".jp-mtor-kept")
     # The last, which is harmless, is there when all are; cells come as they are scrolled to.
     for cell in range(await page.locator(".jp-Cell").count()):

@@ -2,16 +2,22 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Browsers, devices, open_panel
+from tests.browser.conftest import Browsers, devices
 from tests.browser.notebooks import ended, open_notebook, run_cell, write_notebook
-from tests.browser.test_panel import TABS, ask
+from tests.browser.panel import TABS, ask, open_panel
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def fill(page: Page, tab: str) -> None:
@@ -30,6 +36,19 @@ async def fill(page: Page, tab: str) -> None:
         await expect(page.locator(".jp-mtor-turn[aria-busy=false]")).to_be_visible()
     elif tab == "Queue":
         await expect(page.locator(".jp-mtor-table tbody tr").first).to_be_visible()
+    elif tab == "Workers":
+        await expect(page.locator(".jp-mtor-sparkline polyline").first).to_have_attribute(
+            "points",
+            re.compile(r"\S \S"),  # a line has two ends
+        )
+    elif tab == "Credits":
+        await expect(page.locator(".jp-mtor-spent rect").first).to_be_visible()
+        await expect(page.locator(".jp-mtor-list summary").first).to_be_visible()
+    elif tab == "Sysop":
+        people = page.get_by_role("region", name="People")
+        await expect(people.locator("summary").first).to_contain_text("credits")
+        audit = page.get_by_role("region", name="Audit log")
+        await expect(audit).to_be_visible()
 
 
 async def test_every_tab_shows_something_worth_a_picture(
@@ -74,6 +93,8 @@ async def use(cell: Locator, widget: str) -> None:
     elif widget == "map":
         await expect(cell.get_by_text("left")).to_be_visible()
     else:
+        # Else what it says in its place tells what was wrong.
+        await expect(cell.locator(".mtor-widget")).to_contain_text("Model")
         await expect(cell.get_by_role("table").first).to_be_visible()
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mtor_kernel.cli import COMMANDS
+from mtor_kernel.client import Realm
+from mtor_kernel.locate import RuntimeFile
+from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.storage import Store, audit
-from tests.faults.processes import RealmProcess, realm_process
+from tests.faults.processes import PATIENCE_SECONDS, RealmProcess, realm_process
 from tests.postgres import Server
+from tests.realms import CATALOGUE
 
 pytestmark = pytest.mark.slow
 
@@ -29,15 +38,26 @@ def mtor(realm: RealmProcess | None, *words: str, **how: str) -> subprocess.Comp
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
+
+
+#: Says a word and then nothing more.
+HALTING = """
+[[models]]
+name = "halting"
+modality = "chat"
+backend = "echo"
+rates = { output_token_micro = 5 }
+settings = { chunks = 2, hang = true, fail_after = 1 }
+"""
 
 
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmProcess]:
     """One realm for all of them."""
-    with realm_process(tmp_path_factory.mktemp("realm")) as realm:
+    with realm_process(tmp_path_factory.mktemp("realm"), catalogue=CATALOGUE + HALTING) as realm:
         yield realm
 
 
@@ -55,9 +75,82 @@ def test_an_answer_goes_to_stdout_and_what_it_cost_to_stderr(realm: RealmProcess
     assert done.stderr.rstrip().endswith("credits")
 
 
+@pytest.mark.parametrize(("model", "said"), [("stuck", ""), ("halting", "hello ")])
+def test_an_interrupt_cancels_the_query_and_frees_what_was_held(
+    realm: RealmProcess, model: str, said: str
+) -> None:
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "mtor_kernel.cli", "ask", "-m", model, "hello"],
+        env=os.environ | realm.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with Realm(realm.runtime.url, realm.runtime.token) as looking:
+        assert asked.stdout is not None
+        assert asked.stdout.read(len(said)) == said
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (found := looking.queries(model=model, status="running")):
+            assert time.monotonic() < deadline
+        assert looking.me().held_micro > 0
+        asked.send_signal(signal.SIGINT)
+        _, told = asked.communicate(timeout=PATIENCE_SECONDS)
+        assert asked.returncode == 130
+        # On a machine that is busy its end may not be known in time.
+        assert re.fullmatch(r"\n(cancelled · .* charged|cancelling · .* what it cost)\n", told)
+        while looking.info(found[0].id).stage is not Stage.CANCELLED:
+            assert time.monotonic() < deadline + PATIENCE_SECONDS
+        assert looking.me().held_micro == 0
+        assert looking.ask("hello", "echo").text == "hello"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_the_query_too(realm: RealmProcess, number: signal.Signals) -> None:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "mtor_kernel.cli", "ask", "-m", "stuck", "hello"],
+            env=os.environ | realm.environment,
+            stdin=subprocess.DEVNULL,
+            # Who runs the tests under nohup has it ignored, and so has a child.
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        ) as asked,
+        Realm(realm.runtime.url, realm.runtime.token) as looking,
+    ):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (found := looking.queries(model="stuck", status="running")):
+            assert time.monotonic() < deadline
+        asked.send_signal(number)
+        assert asked.wait(PATIENCE_SECONDS) == 128 + number
+        while looking.info(found[0].id).stage is not Stage.CANCELLED:
+            assert time.monotonic() < deadline
+        assert looking.me().held_micro == 0
+
+
 def test_what_a_terminal_obeys_is_not_printed(realm: RealmProcess) -> None:
     done = mtor(realm, "ask", "-m", "echo", "one\x1b[2J \x9b31m \u202etwo\ttabbed\nline")
     assert (done.returncode, done.stdout) == (0, "one[2J 31m two\ttabbed\nline\n")
+
+
+def test_a_terminal_that_cannot_show_a_character_is_shown_the_rest(realm: RealmProcess) -> None:
+    done = mtor(realm, "ask", "-m", "echo", "a cat 🐈 here", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "a cat ? here\n")
+    assert done.stderr.startswith("echo ? ")
+
+
+def test_an_answer_that_nobody_can_read_is_no_fault(realm: RealmProcess) -> None:
+    command = f"{sys.executable} -m mtor_kernel.cli ask -m echo hi >&-"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=os.environ | realm.environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stderr.startswith("echo · ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_picture_that_is_none_is_one_sentence(realm: RealmProcess, tmp_path: Path) -> None:
@@ -109,7 +202,19 @@ def test_the_doctor_finds_a_personal_realm_well_and_shows_no_secret(realm: Realm
     assert "BAD" not in done.stdout
     assert "ANTHROPIC_API_KEY" in done.stdout
     assert "sk-canary" not in done.stdout + done.stderr
-    assert "127.0.0.1:" in done.stdout
+    for line in (
+        f"SQLite {sqlite3.sqlite_version}",
+        "a realm writes with synchronous FULL",
+        "journal mode wal",
+        "quick check: ok",
+        f"{realm.data} has mode 700",
+        "smollm2 (chat)",
+        "worker worker-0 is well",
+        "127.0.0.1:",
+    ):
+        assert line in done.stdout
+    for kind in ("scheduler", "worker"):
+        assert re.search(rf"ok +{kind} tls://127\.0\.0\.1:\d+ takes members by cert", done.stdout)
     for what in ("ledger", "audit log", "seals"):
         assert f"nothing is wrong with the {what}" in done.stdout
 
@@ -223,3 +328,68 @@ def test_stop_ends_the_realm_and_its_children(tmp_path: Path) -> None:
         assert not worker.is_running()
         assert mtor(realm, "realm", "stop").stdout == "No realm of yours runs.\n"
         assert mtor(realm, "realm", "status").returncode == 1
+
+
+@pytest.mark.fault
+def test_a_realm_that_hangs_is_ended_by_stop_too(tmp_path: Path) -> None:
+    with realm_process(tmp_path) as realm:
+        family = [realm.child("scheduler"), realm.child("worker")]
+        frozen = psutil.Process(realm.runtime.pid)
+        frozen.suspend()
+        done = mtor(realm, "realm", "stop")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "The realm did not answer. Its process has been ended.\n"
+        assert psutil.wait_procs(family, timeout=PATIENCE_SECONDS)[1] == []
+        assert mtor(realm, "realm", "stop").stdout == "No realm of yours runs.\n"
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("change", ["gone", "garbage", "another token", "with its folder"])
+def test_a_realm_whose_runtime_file_was_tampered_with_is_found_again(
+    tmp_path: Path, change: str
+) -> None:
+    with realm_process(tmp_path) as realm:
+        assert mtor(realm, "ask", "-m", "echo", "hello").returncode == 0
+        file = RuntimeFile(tmp_path / "runtime")
+        match change:
+            case "gone":
+                file.path.unlink()
+            case "garbage":
+                file.path.write_text("{")
+            case "another token":
+                told = file.path.read_text().replace(realm.runtime.token, "none of its own")
+                file.path.write_text(told)
+            case _:
+                shutil.rmtree(file.path.parent)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while file.path.parent.exists() is False or file.read() != realm.runtime:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert file.path.stat().st_mode & 0o777 == 0o600
+        assert mtor(realm, "ask", "-m", "echo", "hello").returncode == 0
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("gone", ["", "realm.sqlite", "blobs"])
+def test_a_realm_whose_data_is_deleted_ends_and_the_next_one_begins_anew(
+    tmp_path: Path, gone: str
+) -> None:
+    with realm_process(tmp_path) as realm:
+        assert mtor(realm, "ask", "-m", "echo", "hello").returncode == 0
+        lost = realm.data / gone
+        lost.unlink() if lost.is_file() else shutil.rmtree(lost)
+        if gone == "realm.sqlite":
+            lost.touch()  # as who begins anew might do: it is another file
+        assert realm.wait() == 1
+        assert f"mtor: The realm ends: its store, {realm.data}" in realm.log()
+        assert RuntimeFile(tmp_path / "runtime").read() is None
+        realm.start()
+        assert mtor(realm, "ask", "-m", "echo", "hello").returncode == 0
+
+
+def test_a_file_that_others_could_read_is_not_put_right_in_silence(realm: RealmProcess) -> None:
+    file = RuntimeFile(Path(realm.environment["JUPYTER_RUNTIME_DIR"]))
+    file.path.chmod(0o644)
+    done = mtor(realm, "ask", "-m", "echo", "hello")
+    assert (done.returncode, "open to other accounts" in done.stderr) == (1, True)
+    file.path.chmod(0o600)

@@ -48,9 +48,22 @@ def test_the_history_is_a_frame() -> None:
     assert frame["seconds"][0] == 2.5
     assert frame["error"][1] == "No."
     assert str(frame["asked_at"].dtype).startswith("datetime64")
-    empty = history_frame([])
-    assert list(empty.columns) == list(frame.columns)
-    assert str(empty["asked_at"].dtype) == str(frame["asked_at"].dtype) or len(empty) == 0
+
+
+def test_tables_have_the_same_types_whatever_is_in_them() -> None:
+    for one in (history_frame([]), history_frame(QUERIES[1:])):  # of a failed one less is known
+        assert dict(one.dtypes) == dict(history_frame(QUERIES).dtypes)
+    assert history_frame([])["credits"].sum() == 0.0
+    assert dict(Spending([]).frame.dtypes) == dict(Spending(ROWS).frame.dtypes)
+
+
+def test_days_without_a_question_are_drawn_too() -> None:
+    rows = [UsageRow("2026-10-30", "echo", 1, 10), UsageRow("2026-11-02", "echo", 1, 20)]
+    (axes,) = Spending(rows).figure.axes
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names == ["2026-10-30", "2026-10-31", "2026-11-01", "2026-11-02"]
+    year = [UsageRow("2025-11-22", "echo", 1, 10), UsageRow("2026-11-22", "echo", 1, 20)]
+    assert len(Spending(year).figure.axes[0].get_xticks()) <= 30
 
 
 def test_spending_is_rows_a_frame_and_a_picture() -> None:

@@ -111,16 +111,16 @@ def test_an_interrupt_arrives_at_once_and_cancels(elsewhere: Elsewhere, statemen
         assert asker.stdout.readline() == "asking\n"
         elsewhere.run(paused(realm))
         asker.send_signal(signal.SIGINT)
-        assert elsewhere.run(asyncio.wait_for(realm.cancelled.wait(), 2))
+        assert elsewhere.run(asyncio.wait_for(realm.cancelled.wait(), 50))
         assert asker.stdout.readline() == "interrupted\n"
-        assert asker.wait(10) == 0
+        assert asker.wait(60) == 0
     (record,) = realm.records.values()
     assert isinstance(record.end, Cancelled)
 
 
 async def paused(realm) -> None:
     """Wait until the answer has begun and stopped."""
-    async with asyncio.timeout(10), realm.changed:
+    async with asyncio.timeout(50), realm.changed:
         await realm.changed.wait_for(lambda: any(record.text for record in realm.records.values()))
 
 
@@ -152,7 +152,7 @@ def test_a_forked_process_is_told_to_connect_again(elsewhere: Elsewhere) -> None
         ],
         cwd=ROOT,
         check=True,
-        timeout=30,
+        timeout=100,
     )
 
 
@@ -165,4 +165,4 @@ def test_the_public_names_are_there() -> None:
 
 def test_importing_the_client_loads_no_network_library() -> None:
     program = "import mtor_kernel.client, sys; assert 'tornado' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=100)

@@ -7,17 +7,9 @@ from hypothesis import strategies as st
 
 from mtor_kernel.client.transcript import Transcript
 from mtor_kernel.protocol.account import Charge
-from mtor_kernel.protocol.ngram import (
-    Chunk,
-    Progress,
-    QueryEvent,
-    Requeued,
-    Settled,
-    Started,
-    after,
-    units,
-)
+from mtor_kernel.protocol.ngram import Chunk, Progress, QueryEvent, Requeued, Settled, Started
 from mtor_kernel.protocol.query import Data, Part, Text, text_of
+from mtor_kernel.protocol.units import after, units
 
 ID = "0" * 32
 

@@ -22,7 +22,7 @@ import msgspec
 from dask_workers.attempts import Attempt
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.query import (
     Audio,
     Data,

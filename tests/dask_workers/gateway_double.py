@@ -12,12 +12,14 @@ from typing import Any, NamedTuple, Self
 from tornado import httpserver, netutil, web, websocket
 
 from mtor_kernel.protocol.codec import decode, encode
-from mtor_kernel.protocol.ngram import (
-    SUBPROTOCOL,
+from mtor_kernel.protocol.link import (
     LinkNGram,
     WorkerChunk,
     WorkerNGram,
+    WorkerOutcome,
+    WorkerSeveral,
 )
+from mtor_kernel.protocol.ngram import SUBPROTOCOL
 
 TOKEN = "the-workers-token"
 
@@ -36,6 +38,7 @@ class GatewayDouble:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self.heard: list[Heard] = []
+        self._frames: list[WorkerNGram] = []
         self.connections = 0
         self.refused = 0
         self._news = threading.Condition()
@@ -60,7 +63,7 @@ class GatewayDouble:
     def __exit__(self, *_: object) -> None:
         self.go_away()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
     def say(self, ngram: LinkNGram) -> None:
@@ -83,7 +86,7 @@ class GatewayDouble:
         """Read what comes, or leave it in the sockets."""
         self._call(self._reading.set if on else self._reading.clear)
 
-    def wait(self, wanted: Callable[[list[Heard]], Any], timeout: float = 10) -> Any:
+    def wait(self, wanted: Callable[[list[Heard]], Any], timeout: float = 60) -> Any:
         """Return what `wanted` makes of all that was heard, as soon as that is true."""
         end = time.monotonic() + timeout
         with self._news:
@@ -92,7 +95,7 @@ class GatewayDouble:
                     raise AssertionError(f"not heard in {timeout} s: {self.heard[-5:]}")
             return found
 
-    def wait_for(self, kind: type[WorkerNGram], count: int = 1, timeout: float = 10) -> list[Any]:
+    def wait_for(self, kind: type[WorkerNGram], count: int = 1, timeout: float = 60) -> list[Any]:
         """Return the n-grams of one kind, as soon as there are `count` of them."""
 
         def enough(heard: list[Heard]) -> list[Any] | None:
@@ -105,11 +108,12 @@ class GatewayDouble:
         """Return a query's text as the realm would join it; a gap is an error."""
         text = ""
         with self._news:
-            chunks = [h.ngram for h in self.heard if isinstance(h.ngram, WorkerChunk)]
-        for chunk in chunks:
-            if chunk.query == query:
-                assert chunk.seq <= len(text), f"gap at {len(text)}: {chunk}"
-                text += chunk.text[len(text) - chunk.seq :]
+            heard = [heard.ngram for heard in self.heard]
+        for said in heard:
+            if isinstance(said, WorkerChunk | WorkerOutcome) and said.query == query:
+                seq = said.seq if isinstance(said, WorkerChunk) else said.next - len(said.text)
+                assert seq <= len(text), f"gap at {len(text)}: {said}"
+                text += said.text[len(text) - seq :]
         return text
 
     def _call(self, action: Callable[[], Any]) -> None:
@@ -122,7 +126,7 @@ class GatewayDouble:
                 done.set()
 
         self._loop.call_soon_threadsafe(run)
-        assert done.wait(5)
+        assert done.wait(60)
 
     def _listen(self) -> None:
         application = web.Application([("/link", _LinkHandler, {"gateway": self})])
@@ -135,10 +139,17 @@ class GatewayDouble:
         for link in list(self._sockets):
             link.ws_connection.stream.close()
 
+    def frames(self, kind: type[WorkerNGram]) -> list[Any]:
+        """Return what has come as such a frame so far; several in one count as that."""
+        with self._news:
+            return [one for one in self._frames if isinstance(one, kind)]
+
     def _hear(self, connection: int, frame: str) -> None:
         ngram = decode(frame, WorkerNGram)
+        said = ngram.said if isinstance(ngram, WorkerSeveral) else (ngram,)
         with self._news:
-            self.heard.append(Heard(connection, ngram, time.monotonic()))
+            self._frames.append(ngram)
+            self.heard += [Heard(connection, one, time.monotonic()) for one in said]
             self._news.notify_all()
 
     def refuse(self) -> None:

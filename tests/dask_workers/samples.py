@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
+
 from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import ModelSpec
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.codec import encode
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.query import Modality, Options, Query
-from mtor_kernel.protocol.task import Task
+from mtor_kernel.protocol.task import Row, Slice, Task
 
 _numbers = itertools.count(1)
 
@@ -66,3 +69,10 @@ def task(
     """One attempt to answer one prompt."""
     ref = AttemptRef(query or new_query_id(), attempt, epoch)
     return Task(ref, spec, Query.ask(prompt, spec.name, **options))
+
+
+def slice_of(spec: ModelSpec, *prompts: str, seconds: float = 60.0) -> Slice:
+    """First attempts to answer these prompts, which take turns."""
+    bodies = [msgspec.Raw(encode(Query.ask(one, spec.name))) for one in prompts]
+    rows = [Row(AttemptRef(new_query_id(), 1, 1), body) for body in bodies]
+    return Slice(spec, tuple(rows), seconds)

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 
 from dask_workers.discovery import discover
-from mtor_kernel.protocol.backend import Backend, Delta, Done, ModelSpec
+from dask_workers.rows import Sink, take_turns
+from mtor_kernel.protocol.backend import Backend, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import (
     BackendFailed,
     BadInput,
@@ -19,7 +21,17 @@ from mtor_kernel.protocol.errors import (
     RealmError,
     Refused,
 )
-from mtor_kernel.protocol.query import Data, Modality, Query
+from mtor_kernel.protocol.query import (
+    Data,
+    Message,
+    Modality,
+    Part,
+    Query,
+    TableRow,
+    Text,
+    answered,
+    row_answers,
+)
 from tests.dask_workers.contract import (
     FIGURES,
     STORY,
@@ -170,6 +182,44 @@ def test_several_are_answered_at_once(stand: Stand) -> None:
         thread.join(60)
     assert len(answers) == 3
     assert all(isinstance(answer[-1], Done) for answer in answers)
+
+
+class Told:
+    """Takes what a backend says to the rows of a query."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+
+    def publish(self, delta: Delta) -> None:
+        if delta.part is not None:
+            self.parts.append(delta.part)
+
+    def progress(self, step: Step) -> None:
+        """It is on its way."""
+
+
+@every(lambda case: case.spec.modality in (Modality.CHAT, Modality.EMBEDDING))
+def test_rows_of_a_table_are_answered_one_after_the_other_on_one_attempt(stand: Stand) -> None:
+    context, told = ContextDouble(), Told()
+    limits = {"max_tokens": 8} if stand.case.is_language_model else {}
+    how = stand.case.query("What is a bee?", context, **limits)
+    rows = tuple(TableRow(f"What is a {what}?", what) for what in ("bee", "hive", "bee's knee"))
+    first = Message("user", (Text(rows[0].text),))
+
+    def ask(query: Query, sink: Sink) -> Done | None:
+        for said in stand.backend.stream(query, context):
+            if isinstance(said, Done):
+                return said
+            (sink.publish if isinstance(said, Delta) else sink.progress)(said)
+        return None
+
+    done = take_turns(msgspec.structs.replace(how, messages=(first,), rows=rows), ask, told, 3600)
+    assert done is not None
+    assert (done.usage.rows, done.finish_reason) == (3, "stop")
+    assert answered(told.parts) == {0, 1, 2}
+    assert all(one.parts for one in row_answers(told.parts))
+    lacking = [name for name in FIGURES[stand.case.spec.modality] if not getattr(done.usage, name)]
+    assert lacking == []
 
 
 @every()

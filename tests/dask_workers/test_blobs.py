@@ -25,7 +25,7 @@ from mtor_kernel.protocol.errors import (
     TooLarge,
     Unavailable,
 )
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 
 TOKEN = "the-workers-token"
 BLOB = b"a picture"
@@ -83,7 +83,7 @@ def gateway(
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 def attempt() -> Attempt:
@@ -201,7 +201,7 @@ def test_a_cancel_ends_a_wait_for_the_gateway(
 
     def hang(_: Gateway) -> None:
         waiting.set()
-        over.wait(20)
+        over.wait(60)
 
     with (
         gateway(hang, certificate if encrypted else None) as (blobs, _),
@@ -212,10 +212,10 @@ def test_a_cancel_ends_a_wait_for_the_gateway(
             asking = pool.submit(blobs.write, running, BLOB, "image/png")
         else:
             asking = pool.submit(blobs.read, running, ID)
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         running.cancel()
         with pytest.raises(QueryCancelled):
-            asking.result(10)
+            asking.result(60)
         over.set()
 
 

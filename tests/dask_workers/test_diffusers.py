@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,17 @@ def test_what_cannot_be_drawn_is_refused_with_a_reason(
         ask(backend, **options)
 
 
+def test_a_picture_that_another_program_would_have_to_draw_is_refused(
+    backend: DiffusersBackend,
+) -> None:
+    file = io.BytesIO()
+    Picture.new("RGB", (8, 8)).save(file, "EPS")  # Pillow hands these to Ghostscript
+    context = ContextDouble()
+    given = Image(context.write_blob(file.getvalue(), "image/png"))
+    with pytest.raises(BadInput, match="send PNG, JPEG, WebP"):
+        said_by(backend, context, Text("a heart"), given)
+
+
 def test_a_file_that_is_no_picture_is_refused(backend: DiffusersBackend) -> None:
     context = ContextDouble()
     broken = Image(context.write_blob(b"GIF89a and then nothing", "image/gif"), "image/gif")
@@ -186,11 +198,16 @@ def test_a_cancel_is_heeded_between_two_steps(backend: DiffusersBackend) -> None
 
 
 class Watched:
-    """Puts itself into a network's way: notes the size of each batch, and what does not fit."""
+    """Puts itself into a network's way: notes the size of each batch, and what does not fit.
+
+    Of what did not fit it notes too whether it was still there at the next call.
+    """
 
     def __init__(self, pipeline: Any, fits: int = 1000) -> None:
         self.sizes: list[int] = []
         self.fits = fits
+        self.freed: list[bool] = []
+        self._too_large: weakref.ref[Any] | None = None
         self.began, self.may_go_on = threading.Event(), threading.Event()
         pipeline.unet.register_forward_pre_hook(self._look, with_kwargs=True)
 
@@ -198,9 +215,14 @@ class Watched:
         import torch
 
         self.began.set()
-        assert self.may_go_on.wait(30)
+        assert self.may_go_on.wait(60)
         self.sizes.append(len(args[0]) // 2)  # with guidance every order is there twice
+        if self._too_large is not None:
+            self.freed.append(self._too_large() is None)
+            self._too_large = None
         if self.sizes[-1] > self.fits:
+            too_large = torch.zeros(1)
+            self._too_large = weakref.ref(too_large)
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9000 GiB.")
 
 
@@ -215,15 +237,20 @@ class Sitting:
         self.watched = Watched(pipeline, fits)
         self.studio = Studio(PipelineArtist(pipeline, 0), most=4)
 
-    def draw(self, *orders: Order) -> list[bytes | Exception]:
-        """Draw the first order alone and, while it is drawn, have the others come together."""
-        drawn: dict[int, bytes | Exception] = {}
+    def draw(
+        self, *orders: Order, contexts: Sequence[ContextDouble] = ()
+    ) -> list[bytes | Exception | None]:
+        """Draw the first order alone and, while it is drawn, have the others come together.
+
+        One that was cancelled has drawn nothing: ``None``.
+        """
+        drawn: dict[int, bytes | Exception | None] = {}
+        asked = contexts or [ContextDouble() for _ in orders]
 
         def visit(place: int, order: Order) -> None:
             try:
-                *_, last = self.studio.visit(order, ContextDouble())
-                assert isinstance(last, Drawing)
-                drawn[place] = last.png
+                last = [*self.studio.visit(order, asked[place])][-1:]
+                drawn[place] = next((one.png for one in last if isinstance(one, Drawing)), None)
             except Exception as error:  # noqa: BLE001 - looked at by the test
                 drawn[place] = error
 
@@ -231,11 +258,11 @@ class Sitting:
             threading.Thread(target=visit, args=placed, daemon=True) for placed in enumerate(orders)
         ]
         threads[0].start()
-        assert self.watched.began.wait(30)
+        assert self.watched.began.wait(60)
         for thread in threads[1:]:
             thread.start()
         with self.studio._changed:
-            assert self.studio._changed.wait_for(self._all_here(len(orders)), 30)
+            assert self.studio._changed.wait_for(self._all_here(len(orders)), 60)
         self.watched.may_go_on.set()
         for thread in threads:
             thread.join(60)
@@ -277,6 +304,37 @@ def test_out_of_memory_halves_the_batch(sit: Any) -> None:
     drawn = sitting.draw(order(1), order(2), order(3))
     assert all(isinstance(one, bytes) for one in drawn)
     assert sitting.watched.sizes == [1, 1, 2, 1, 1, 1, 1]
+    assert sitting.watched.freed == [True]
+
+
+def test_of_several_drawn_together_one_that_is_cancelled_ends_alone(sit: Any) -> None:
+    sitting = sit()
+    contexts = [ContextDouble() for _ in range(3)]
+    leaves = contexts[1]
+    pipeline = sitting.studio._artist._from_words
+
+    def cancel(_: Any, args: tuple[Any, ...], __: dict[str, Any]) -> None:
+        if len(args[0]) > 2 and not leaves.cancelled:
+            leaves.cancel()
+
+    pipeline.unet.register_forward_pre_hook(cancel, with_kwargs=True)
+    first, gone, stayed = sitting.draw(order(1), order(2), order(3), contexts=contexts)
+    assert gone is None
+    assert isinstance(first, bytes)
+    assert sitting.watched.sizes == [1, 1, 2, 2]
+    (alone,) = sit().draw(order(3))
+    assert _likeness(alone, stayed) < 2.0
+
+
+def test_to_unload_gives_the_pipeline_back(tiny_pipeline: Path) -> None:
+    made = DiffusersBackend(spec(pipeline=str(tiny_pipeline)))
+    made.load()
+    assert made._studio is not None
+    artist = made._studio._artist
+    kept = weakref.ref(artist._from_words.unet)  # type: ignore[attr-defined]  # a pipeline's
+    said_by(made, ContextDouble(), Text("a heart"))
+    made.unload()
+    assert kept() is None
 
 
 def test_out_of_memory_for_one_is_told_as_such_and_frees_the_pipeline(tiny_pipeline: Path) -> None:

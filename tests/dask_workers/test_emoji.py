@@ -14,6 +14,7 @@ from PIL import Image as Picture
 from dask_workers.backends.diffusers import DiffusersBackend
 from dask_workers.backends.minilm import MiniLM
 from dask_workers.emoji.light import WEIGHTS, LightPipeline, kept_signal
+from dask_workers.emoji.varnish import varnish
 from dask_workers.training.score import HELD_OUT, KNOWN, coarse, noise, ranks
 from mtor_kernel.protocol.backend import Delta, Step
 from mtor_kernel.protocol.query import Image, Message, Query, Text, make_options
@@ -178,3 +179,17 @@ def test_the_weights_are_small_and_are_data() -> None:
     files = [file for file in WEIGHTS.rglob("*") if file.is_file()]
     assert {file.suffix for file in files} <= {".json", ".onnx", ".safetensors", ".md", ".png"}
     assert sum(file.stat().st_size for file in files if file.suffix == ".safetensors") < MOST_BYTES
+
+
+def test_the_last_touch_smooths_surfaces_whitens_the_paper_and_keeps_edges() -> None:
+    dice = np.random.default_rng(3)
+    clean = np.ones((1, 3, 64, 64), np.float32)
+    clean[:, :, 16:48, 16:48] = np.array([0.7, -0.6, -0.6], np.float32)[:, None, None]
+    grainy = (clean + dice.normal(0, 0.05, clean.shape)).clip(-1, 1).astype(np.float32)
+    touched = varnish(grainy)
+    inside, paper = np.s_[:, :, 20:44, 20:44], np.s_[:, :, :12, :]
+    assert (touched - clean)[inside].std() < (grainy - clean)[inside].std() / 1.5
+    assert np.abs(touched[inside].mean((0, 2, 3)) - [0.7, -0.6, -0.6]).max() < 0.02
+    assert (touched[paper] > 0.98).all()
+    assert np.abs(touched - clean)[:, :, :, 14:18].max() < 0.2, "the edge has not spread"
+    assert np.array_equal(varnish(touched[:1]), varnish(touched)[:1])

@@ -125,6 +125,37 @@ def test_an_api_that_tells_its_key_tells_it_to_nobody(
     assert "swordfish" not in repr(said)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        json.dumps(["ab/cd+ef=="]).replace("/", "\\/"),
+        '["\\u0061b/cd+ef=="]',
+        '["key=ab%2Fcd%2Bef%3D%3D"]',
+    ],
+)
+def test_a_key_is_known_in_whatever_form_it_is_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setenv("WEATHER_KEY", "ab/cd+ef==")
+    entry = spec(api.url, headers_env={"X-Key": "WEATHER_KEY"})
+    api.answer = Reply([told.encode()])
+    (value,) = value_of(ask(entry))
+    assert value.removeprefix("key=") == "…"
+    api.answer = Reply([b'{"detail": ' + told.encode() + b"}"], status=400)
+    with pytest.raises(BadInput) as refused:
+        ask(entry)
+    assert "cd" not in str(refused.value)
+
+
+def test_an_answer_without_a_bottom_is_no_json(api: Api) -> None:
+    api.answer = Reply([b"[" * 100_000 + b"]" * 100_000])
+    with pytest.raises(BackendFailed, match="no JSON"):
+        ask(spec(api.url))
+    api.answer = Reply([b"[" * 20_000], status=429, headers={"Retry-After": "7"})
+    with pytest.raises(BackendFailed, match="in 7 s"):
+        ask(spec(api.url))
+
+
 def test_an_answer_that_is_no_json_is_told_as_it_is(api: Api) -> None:
     api.answer = Reply(["5 °C".encode()], "text/plain; charset=utf-8")
     said = ask(spec(api.url))
@@ -200,9 +231,42 @@ def test_a_round_of_redirects_ends(api: Api) -> None:
         ({"url": "http://a.example/?x={x}", "parameters": {"x": {"pattern": "("}}}, "expression"),
         ({"url": "http://a.example/", "answer": "a..b"}, "no path"),
         ({"url": "http://a.example/", "headers_env": {"X": "MTOR_NO_SUCH"}}, "MTOR_NO_SUCH"),
+        ({"url": "http://a.example/", "headers": {"X: a\r\nY": "b"}}, "no name for a header"),
+        ({"url": "http://a.example/", "headers": {"X": "a\r\nY: b"}}, "The header X holds"),
     ],
 )
 def test_a_mistake_of_the_operator_is_told_before_anybody_asks(
     settings: dict[str, Any], told: str
 ) -> None:
     assert told in HttpApiBackend(spec(**settings)).missing()
+
+
+@pytest.mark.parametrize("key", ["first-half\r\nsecond-half", "half\x01half", "half€half"])
+def test_a_key_that_no_header_can_carry_is_named_by_its_variable_and_never_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MTOR_TEST_KEY", key)
+    told = HttpApiBackend(spec(api.url, headers_env={"X-Key": "MTOR_TEST_KEY"})).missing()
+    assert "MTOR_TEST_KEY" in told
+    assert "half" not in told
+
+
+@pytest.mark.parametrize("there", ["http://[bad/", "http://127.0.0.1:999999/", "//other.example/x"])
+def test_a_redirect_to_no_address_is_not_followed(api: Api, there: str) -> None:
+    api.answer = Reply([b""], status=302, headers={"Location": there})
+    with pytest.raises(BackendFailed, match="has moved"):
+        ask(spec(api.url, redirects=3))
+
+
+def test_what_was_posted_is_looked_for_where_the_api_says_and_not_posted_again() -> None:
+    class Posted(Api):
+        def reply(self, asked: Asked) -> Reply:
+            if asked.path == "/begin":
+                return Reply([b""], status=303, headers={"Location": "/done"})
+            return Reply([b'{"ok": true}'])
+
+    with Posted() as api:
+        ask(spec(f"{api.url}/begin", method="POST", redirects=1))
+        first, second = api.next_asked(), api.next_asked()
+    assert (first.method, first.path) == ("POST", "/begin")
+    assert (second.method, second.path, second.body) == ("GET", "/done", b"")

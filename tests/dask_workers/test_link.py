@@ -6,12 +6,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry
-from mtor_kernel.protocol.ngram import (
+from mtor_kernel.protocol.codec import MAX_DEPTH
+from mtor_kernel.protocol.link import (
     Beat,
     Bye,
     Health,
@@ -21,12 +25,16 @@ from mtor_kernel.protocol.ngram import (
     Unload,
     WorkerChunk,
     WorkerHello,
+    WorkerSeveral,
 )
-from mtor_kernel.protocol.query import text_of
+from mtor_kernel.protocol.query import Data, text_of
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
 from tests.dask_workers.samples import echo, task
+from tests.plugins import HeldBackend, held
 
 MakeWorker = Callable[..., Runtime]
+
+QUERY = "5" * 32
 
 
 def linked(worker: Runtime, gateway: GatewayDouble) -> Runtime:
@@ -65,6 +73,53 @@ def test_what_several_attempts_say_at_once_arrives_in_order(
         gateway.wait(lambda _, q=job.attempt.query, t=whole: gateway.text_of(q) == t)
 
 
+def test_a_busy_link_sends_what_is_said_together(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = linked(make_worker(echo()), gateway)
+    chunks = [WorkerChunk(QUERY, 1, 1, seq, "x") for seq in range(500)]
+    assert all(worker.send(chunk, worker.connection) for chunk in chunks)
+    assert gateway.wait_for(WorkerChunk, 500) == chunks
+    several = gateway.frames(WorkerSeveral)
+    assert several
+    assert len(several) + len(gateway.frames(WorkerChunk)) < 250
+
+
+def test_what_waits_is_said_though_nothing_follows(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = linked(make_worker(echo()), gateway)
+    for seq in range(50):  # the last of them while the link is busy with the others
+        worker.send(WorkerChunk(QUERY, 1, 1, seq, "x"), worker.connection)
+    gateway.wait_for(WorkerChunk, 50)
+
+
+def test_what_waits_is_said_before_the_goodbye(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = linked(make_worker(echo()), gateway)
+    for seq in range(50):
+        worker.send(WorkerChunk(QUERY, 1, 1, seq, "x"), worker.connection)
+    worker.disconnect("enough")
+    gateway.wait_for(Bye)
+    assert len(gateway.wait_for(WorkerChunk, 50)) == 50
+    assert isinstance(gateway.heard[-1].ngram, Bye)
+
+
+def test_a_part_that_nests_as_deep_as_it_may_goes_alone(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = linked(make_worker(echo()), gateway)
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 2):  # the chunk and its part nest too
+        deep = [deep]
+    said = [WorkerChunk(QUERY, 1, 1, seq, "x") for seq in range(50)]
+    said += [WorkerChunk(QUERY, 1, 1, 50, part=Data(deep)), WorkerChunk(QUERY, 1, 1, 51, "z")]
+    for chunk in said:
+        assert worker.send(chunk, worker.connection)
+    assert gateway.wait_for(WorkerChunk, 52) == said
+
+
 def test_heartbeats_name_the_attempts_that_run(
     make_worker: MakeWorker, gateway: GatewayDouble
 ) -> None:
@@ -75,7 +130,7 @@ def test_heartbeats_name_the_attempts_that_run(
         running = pool.submit(carry, job, worker)
         gateway.wait(lambda heard: Beat((job.attempt,)).running == _last_beat(heard).running)
         gateway.say(Stop(job.attempt.query, 1))
-        assert running.result(1).cancelled
+        assert running.result(60).cancelled
     gateway.wait(lambda heard: not _last_beat(heard).running)
     assert _last_beat(gateway.heard).memory_bytes > 1_000_000
 
@@ -133,18 +188,21 @@ def test_a_model_that_is_to_be_preloaded_is(
 
 
 def test_after_the_gateway_was_away_nothing_of_an_answer_is_missing(
-    make_worker: MakeWorker, gateway: GatewayDouble
+    make_worker: MakeWorker, gateway: GatewayDouble, tmp_path: Path
 ) -> None:
-    spec = echo(chunks=150, rate=100.0)
-    worker = linked(make_worker(spec), gateway)
+    spec = msgspec.structs.replace(echo(), backend="held")
     job = task(spec, "a b c d e f g")
-    with ThreadPoolExecutor() as pool:
+    with held(tmp_path), ThreadPoolExecutor() as pool:
+        worker = linked(make_worker(spec), gateway)
         running = pool.submit(carry, job, worker)
-        gateway.wait_for(WorkerChunk, 3)
+        for words in (1, 2, 3):
+            HeldBackend.let(words)
+            gateway.wait_for(WorkerChunk, words)
         gateway.go_away()
         gateway.come_back()
         gateway.wait_for(WorkerHello, 2)
-        whole = text_of(running.result(10).parts)
+        HeldBackend.let()
+        whole = text_of(running.result(60).parts)
     gateway.wait(lambda _: gateway.text_of(job.attempt.query) == whole)
     again = [h.ngram for h in gateway.heard if h.connection == 2]
     assert isinstance(again[0], WorkerHello)
@@ -160,7 +218,7 @@ def test_an_attempt_that_nobody_can_hear_of_is_given_up_with_its_lease(
         running = pool.submit(carry, task(spec), worker)
         gateway.wait_for(WorkerChunk)
         gateway.go_away()
-        outcome = running.result(5)
+        outcome = running.result(60)
     assert outcome.error is not None
     assert outcome.error.code == "worker_lost"
 
@@ -178,7 +236,7 @@ def test_a_gateway_that_does_not_read_slows_the_producer(
             running.result(1)
         gateway.say(Stop(job.attempt.query, 1))
         gateway.read(True)
-        outcome = running.result(5)
+        outcome = running.result(60)
     assert outcome.cancelled
     # What fits into the kernel's buffers, of 40 MB; the rest was never made.
     assert len(text_of(outcome.parts)) < 15e6
@@ -193,5 +251,5 @@ def test_leaving_is_said_and_the_threads_end(
     worker.close("the shift is over")
     assert gateway.wait_for(Bye) == [Bye("the shift is over")]
     for thread in ours:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()

@@ -16,11 +16,11 @@ from dask_workers.models import Model, Models
 from dask_workers.room import Room
 from mtor_kernel.protocol.backend import ModelSpec, Step
 from mtor_kernel.protocol.errors import ResourceExhausted
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 from tests.dask_workers.samples import echo
 from tests.dask_workers.test_models import Weighing
 
-LIMIT = 20
+LIMIT = 60
 
 
 class Clock:
@@ -245,6 +245,39 @@ def test_a_model_that_is_not_served_any_more_leaves_its_room(crowd: Crowd) -> No
     models.serve([(new, Weighing(new))], {})
     models.get("new").load()
     assert models.get("new").loaded
+
+
+def test_a_model_that_is_taken_out_while_its_query_waits_for_room_answers_and_leaves(
+    crowd: Crowd, over: Callable[[], threading.Event]
+) -> None:
+    busy, gone, new = crowd.model("busy"), crowd.model("gone"), crowd.model("new")
+    done, answered = over(), over()
+    first = crowd.use(busy, done)
+    assert first.began.wait(LIMIT)
+    waiting = crowd.use(gone, answered)
+    assert waiting.waits.wait(LIMIT)
+    gone.forget()
+    crowd.clock.now += 60
+    done.set()
+    assert waiting.began.wait(LIMIT), "what was asked before is answered"
+    with pytest.raises(ResourceExhausted):
+        new.load()  # the one that answers still has its room
+    answered.set()
+    waiting.ended.result(LIMIT)
+    assert crowd.inside() == set(), "nobody will ask for it again"
+    new.load()
+    assert crowd.inside() == {"new"}
+
+
+def test_a_model_that_is_taken_out_between_being_found_and_used_answers_and_leaves(
+    crowd: Crowd,
+) -> None:
+    gone, new = crowd.model("gone"), crowd.model("new")
+    gone.forget()
+    with gone.in_use(), pytest.raises(ResourceExhausted):
+        new.load()
+    assert crowd.inside() == set()
+    new.load()
 
 
 def test_many_threads_and_models_never_hold_more_than_the_budget() -> None:

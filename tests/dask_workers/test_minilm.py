@@ -91,6 +91,12 @@ def test_a_text_that_is_too_long_is_cut_and_the_answer_says_so(model: MiniLMBack
 
 
 @pytest.mark.slow
+def test_of_a_text_of_megabytes_only_the_beginning_is_looked_at(model: MiniLMBackend) -> None:
+    short, long = (ask(model, texts("red " * count)) for count in (400, 1_000_000))
+    assert vectors(short) == vectors(long)
+    assert long.done == short.done
+
+
 def test_a_cancel_ends_it_between_two_texts(model: MiniLMBackend) -> None:
     desk = Desk()
     stream = model.stream(texts(*["word " * 500] * 200), desk)

@@ -71,7 +71,7 @@ def test_two_at_once_load_it_once(model: Model, backend: Weighing) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert backend.loads == 1
 
 

@@ -14,7 +14,7 @@ from dask_workers.runtime import Runtime
 from mtor_kernel.protocol.account import RateCard
 from mtor_kernel.protocol.backend import Done, ModelSpec
 from mtor_kernel.protocol.errors import BackendFailed
-from mtor_kernel.protocol.ngram import Health, Load, WorkerHello
+from mtor_kernel.protocol.link import Health, Load, WorkerHello
 from mtor_kernel.protocol.query import Modality, Query
 from tests.dask_workers.contract import ContextDouble, Said, text_of
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble

@@ -97,7 +97,7 @@ def test_a_cancel_kills_the_program_in_mid_sentence(piper: PiperBackend, tmp_pat
         time.sleep(0.01)
     child = int(pid.read_text())
     desk.cancel()
-    asking.join(20)
+    asking.join(60)
     assert not asking.is_alive()
     assert len(said) == 1
     assert not psutil.pid_exists(child)

@@ -38,7 +38,7 @@ def see(backend: SightBackend, prompt: str, *pictures: bytes, **options: object)
 
 def test_a_card_is_read_line_by_line(backend: SightBackend) -> None:
     said = see(backend, "What does it say?", encoded(card()))
-    assert said.text == "It says:\n\n" + "\n".join(f"“{line}”" for line in CARD)
+    assert said.text == "It says:\n\n" + "  \n".join(f"“{line}”" for line in CARD)
     assert len([one for one in said.pieces if isinstance(one, Delta) and one.text]) == len(CARD)
     (data,) = said.data
     assert [line["text"] for line in data.value["text"]] == list(CARD)

@@ -7,24 +7,35 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Queue
 
 import pytest
+from PIL import Image as Picture
 
 from dask_workers.drawing.orders import Manner, Order
+from dask_workers.drawing.previews import png_of, small_png
 from dask_workers.drawing.studio import Drawing, Studio, Watch
 from mtor_kernel.protocol.backend import Step
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, Unavailable
 from tests.dask_workers.contract import ContextDouble
 
 SMALL, LARGE = Manner(64, 64, 4, 3.0), Manner(128, 128, 4, 3.0)
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
+
+
+def painted(name: str) -> Picture.Image:
+    """Return the picture of an order: a dot whose grey is its prompt's first letter."""
+    return Picture.new("L", (1, 1), ord(name[0]))
+
+
+SMALL_ONE = painted("small")
 
 
 class Painter:
-    """An artist whose pictures are its orders' prompts, and which some orders hold up."""
+    """An artist whose pictures tell their orders' prompts, and which some orders hold up."""
 
     def __init__(self, fits: int = 100, held: Sequence[str] = ()) -> None:
         self.fits = fits
         self.drawn: list[list[str]] = []
         self.rests = 0
+        self.left = False
         self.began: Queue[list[str]] = Queue()
         self._held = {name: threading.Event() for name in held}
 
@@ -32,7 +43,7 @@ class Painter:
         """Go on with a drawing whose first order is held."""
         self._held[name].set()
 
-    def draw(self, orders: Sequence[Order], watch: Watch) -> list[bytes]:
+    def draw(self, orders: Sequence[Order], watch: Watch) -> list[Picture.Image | None]:
         names = [order.prompt for order in orders]
         self.began.put(names)
         if len(orders) > self.fits:
@@ -44,12 +55,15 @@ class Painter:
         for step in range(1, 5):
             if names[0] in self._held:
                 assert self._held[names[0]].wait(WAIT_SECONDS)
-            watch(step, 4, [b"small"] * len(orders) if step == 2 else [])
+            watch(step, 4, [SMALL_ONE] * len(orders) if step == 2 else [])
         self.drawn.append(names)
-        return [name.encode() for name in names]
+        return [painted(name) for name in names]
 
     def rest(self) -> None:
         self.rests += 1
+
+    def leave(self) -> None:
+        self.left = True
 
 
 @pytest.fixture
@@ -99,12 +113,17 @@ def queued(studio: Studio, count: int) -> None:
 
 def test_progress_comes_in_order_and_the_picture_last(open_studio: Callable[..., Studio]) -> None:
     *steps, picture = Visitor(open_studio(Painter()), "a heart").wait()
-    assert picture == Drawing(b"a heart")
+    assert picture == Drawing(png_of(painted("a heart")))
     fractions = [step.fraction for step in steps if isinstance(step, Step)]
     assert fractions == sorted(fractions)
     assert len(fractions) == 4
     assert all(0 < fraction < 1 for fraction in fractions)
-    assert [step.preview for step in steps if isinstance(step, Step)] == [b"", b"small", b"", b""]
+    assert [step.preview for step in steps if isinstance(step, Step)] == [
+        b"",
+        small_png(SMALL_ONE),
+        b"",
+        b"",
+    ]
     assert isinstance(steps[0], Step)
     assert "seed 7" in steps[0].note
 
@@ -127,7 +146,7 @@ def test_what_waits_while_one_is_drawn_is_drawn_together_next(
         visitor.wait()
     assert painter.drawn == [["first"], ["a", "c", "d"], ["b"]]
     assert [visitor.told[-1] for visitor in others] == [
-        Drawing(name) for name in (b"a", b"b", b"c", b"d")
+        Drawing(png_of(painted(name))) for name in "abcd"
     ]
 
 
@@ -165,7 +184,7 @@ def test_one_that_is_cancelled_leaves_at_once_and_the_other_gets_its_picture(
     assert leaver.error is None
     assert not any(isinstance(event, Drawing) for event in leaver.told)
     painter.let("a")
-    assert stayer.wait()[-1] == Drawing(b"b")
+    assert stayer.wait()[-1] == Drawing(png_of(painted("b")))
 
 
 def test_a_drawing_that_nobody_waits_for_is_broken_off(
@@ -178,7 +197,7 @@ def test_a_drawing_that_nobody_waits_for_is_broken_off(
     visitor.context.cancel()
     visitor.wait()
     painter.let("a")
-    assert Visitor(studio, "b").wait()[-1] == Drawing(b"b")
+    assert Visitor(studio, "b").wait()[-1] == Drawing(png_of(painted("b")))
     assert painter.drawn == [["b"]]
 
 
@@ -197,6 +216,7 @@ def test_one_cancelled_while_it_waits_is_never_drawn(open_studio: Callable[..., 
     assert painter.drawn == [["first"], ["b"]]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_together_is_halved_until_it_does(
     open_studio: Callable[..., Studio],
 ) -> None:
@@ -225,7 +245,7 @@ def test_one_that_does_not_fit_alone_is_refused_and_the_next_is_drawn(
     refused.wait()
     assert isinstance(refused.error, MemoryError)
     painter.fits = 1
-    assert Visitor(studio, "b").wait()[-1] == Drawing(b"b")
+    assert Visitor(studio, "b").wait()[-1] == Drawing(png_of(painted("b")))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("nonsense", BadInput), ("broken", BackendFailed)])
@@ -237,7 +257,7 @@ def test_a_failure_is_told_as_an_error_of_the_realm_and_the_next_is_drawn(
     failed.wait()
     assert isinstance(failed.error, kind)
     assert "sk-secret" not in str(failed.error)
-    assert Visitor(studio, "b").wait()[-1] == Drawing(b"b")
+    assert Visitor(studio, "b").wait()[-1] == Drawing(png_of(painted("b")))
 
 
 def test_closing_sends_everybody_away_and_ends_the_thread(
@@ -258,5 +278,6 @@ def test_closing_sends_everybody_away_and_ends_the_thread(
     for visitor in (drawn, waiting):
         visitor.wait()
         assert isinstance(visitor.error, Unavailable)
+    assert painter.left
     with pytest.raises(Unavailable):
         list(studio.visit(Order("c", SMALL, 1), ContextDouble()))

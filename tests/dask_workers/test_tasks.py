@@ -19,7 +19,7 @@ from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import Malformed
-from mtor_kernel.protocol.ngram import Stop, WorkerChunk, WorkerHello, WorkerOutcome
+from mtor_kernel.protocol.link import Stop, WorkerChunk, WorkerHello, WorkerOutcome
 from mtor_kernel.protocol.query import Modality, Query, Text
 from mtor_kernel.protocol.task import Outcome
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
@@ -171,7 +171,7 @@ def test_a_cancelled_attempt_is_charged_for_what_was_published(
         running = pool.submit(carry, job, worker)
         gateway.wait_for(WorkerChunk, 3)
         gateway.say(Stop(job.attempt.query, 1))
-        outcome = running.result(1)
+        outcome = running.result(60)
     assert outcome.cancelled
     assert outcome.error is None
     (answer,) = outcome.parts
@@ -191,7 +191,7 @@ def test_a_newer_attempt_ends_the_older_one_as_lost(
         old = pool.submit(carry, task(spec, query=query), worker)
         gateway.wait_for(WorkerChunk)
         new = carry(task(echo("quick"), query=query, attempt=2), worker)
-        outcome = old.result(1)
+        outcome = old.result(60)
     assert new.error is None
     assert outcome.error is not None
     assert outcome.error.code == "worker_lost"

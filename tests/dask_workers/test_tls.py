@@ -14,7 +14,7 @@ import pytest
 
 from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry
-from mtor_kernel.protocol.ngram import Health, Load, Unload, WorkerHello
+from mtor_kernel.protocol.link import Health, Load, Unload, WorkerHello
 from mtor_kernel.protocol.query import text_of
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble, Heard
 from tests.dask_workers.samples import echo, task
@@ -43,7 +43,7 @@ def test_both_directions_at_once_lose_nothing(
             tls_gateway.wait(lambda heard: other_is_loaded(heard))
             tls_gateway.say(Unload("other"))
             tls_gateway.wait(lambda heard: not other_is_loaded(heard))
-        outcomes = [one.result(20) for one in running]
+        outcomes = [one.result(60) for one in running]
     for job, outcome in zip(jobs, outcomes, strict=True):
         whole = text_of(outcome.parts)
         tls_gateway.wait(lambda _, q=job.attempt.query, t=whole: tls_gateway.text_of(q) == t)
@@ -64,7 +64,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     try:
         worker = make_worker(echo())
         worker.connect(tls_gateway.url, TOKEN)
-        assert "CERTIFICATE_VERIFY_FAILED" in told.get(timeout=30).getMessage()
+        assert "CERTIFICATE_VERIFY_FAILED" in told.get(timeout=60).getMessage()
     finally:
         logging.getLogger("dask_workers.link").removeHandler(listener)
     assert not worker.connection

@@ -11,7 +11,8 @@ from PIL import Image as Picture
 
 from dask_workers.emoji.codec import CELLS, FIGURES, SIDE, Codec
 from dask_workers.emoji.reader import TOKENS, WIDTH
-from dask_workers.training.icons import Icon, read
+from dask_workers.emoji.sketch import Sketch
+from dask_workers.training.icons import Icon, colour, read
 
 
 def flags(count: int) -> Any:
@@ -53,6 +54,40 @@ def test_captions_are_the_name_in_other_words_and_what_else_it_is_called() -> No
     assert "" not in Icon("eye", "people-body", "").captions()
 
 
+def test_what_a_picture_is_called_by_others_and_its_colour_are_captions_too() -> None:
+    captions = Icon("automobile", "travel-places", "", ("car", "vehicle"), ("sedan",)).captions(
+        "red"
+    )
+    assert {"a car", "sedan", "a sedan", "a red automobile", "a red car"} <= set(captions)
+    assert "a red red heart" not in Icon("red-heart", "symbols", "").captions("red")
+
+
+def test_a_picture_has_the_colour_that_most_of_it_has_and_white_does_not_count() -> None:
+    picture = np.ones((3, SIDE, SIDE), np.float32)
+    assert colour(picture) == ""
+    picture[:, :20, :20] = np.array([0.9, -0.8, -0.8], np.float32)[:, None, None]
+    assert colour(picture) == "red"
+
+
+@pytest.mark.slow
+def test_a_sketch_shows_what_it_was_taught_and_of_nothing_shows_nothing(tmp_path: Path) -> None:
+    import torch
+
+    from dask_workers.training.sketch import coarse, teach
+
+    pictures = torch.from_numpy(flags(4))
+    whole = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(0))
+    taught = teach(whole, torch.arange(4), coarse(pictures), torch.ones(4), steps=150)
+    taught.save(tmp_path / "sketch.safetensors")
+    sketch = Sketch.load(tmp_path / "sketch.safetensors")
+    drawn = sketch(whole.numpy())
+    wanted = coarse(pictures).reshape(4, 3, CELLS, CELLS).numpy()
+    apart = np.abs(drawn[:, None] - wanted[None]).mean((2, 3, 4))
+    assert apart.argmin(1).tolist() == [0, 1, 2, 3]
+    assert not sketch(np.zeros((1, WIDTH), np.float32)).any()
+    assert np.abs(drawn).max() <= 1
+
+
 def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "icons.tgz").write_bytes(b"something else")
     with pytest.raises(SystemExit, match="npm pack @iconify-json/fluent-emoji-flat"):
@@ -71,12 +106,20 @@ class FewLessons:
         dice = torch.Generator().manual_seed(0)
         self._whole = torch.randn(16, WIDTH, generator=dice)
         self._tokens = torch.randn(16, TOKENS, WIDTH, generator=dice)
+        self.sketch = Sketch(
+            {
+                "0.weight": np.random.default_rng(0).normal(0, 0.05, (3 * CELLS**2, WIDTH)),
+                "0.bias": np.zeros(3 * CELLS**2),
+            }
+        )
 
     def draw(self, count: int, dice: Any) -> Any:
         import torch
 
         which = torch.randint(0, 16, (count,), generator=dice)
-        return self._figures[which], self._whole[which], self._tokens[which]
+        whole = self._whole[which]
+        sketches = torch.from_numpy(self.sketch(whole.numpy()))
+        return self._figures[which], whole, self._tokens[which], sketches
 
 
 @pytest.mark.slow

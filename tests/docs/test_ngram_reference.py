@@ -7,14 +7,14 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from mtor_kernel.protocol import codec, ngram
+from mtor_kernel.protocol import codec, link, ngram, query
 from tests.docs.pages import page, rows, section
 
 UNIONS: dict[str, Any] = {
     "ClientNGram": ngram.ClientNGram,
     "RealmNGram": ngram.RealmNGram,
-    "WorkerNGram": ngram.WorkerNGram,
-    "LinkNGram": ngram.LinkNGram,
+    "WorkerNGram": link.WorkerNGram,
+    "LinkNGram": link.LinkNGram,
 }
 NGRAMS = [(union, kind) for union, kinds in UNIONS.items() for kind in get_args(kinds)]
 #: A comment names the union and the class; the example follows it.
@@ -65,3 +65,18 @@ def told_of(union: str, kind: type[msgspec.Struct]) -> str:
     on_the_link = union in ("WorkerNGram", "LinkNGram")
     double = f"### {op} (worker)" in PAGE
     return section(PAGE, f"{op} (worker)" if on_the_link and double else op)
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"), [("Query", query.Query), ("Rows of a table", query.RowAnswer)]
+)
+def test_every_field_of_a_question_and_of_a_rows_answer_is_told(
+    title: str, kind: type[msgspec.Struct]
+) -> None:
+    told = {name.strip("`") for name, _, _ in rows(section(PAGE, title))[2:]}
+    assert told == set(kind.__struct_fields__)
+
+
+def test_every_kind_of_part_is_told() -> None:
+    tags = [kind.__struct_config__.tag for kind in get_args(query.Part)]
+    assert [tag for tag in tags if f'{{"type": "{tag}"' not in section(PAGE, "Query")] == []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from tornado.httpclient import HTTPRequest
 from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClientConnection, websocket_connect
@@ -22,14 +22,7 @@ from mtor_kernel.gateway.shared import Gateway
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.errors import Unauthenticated
 from mtor_kernel.protocol.identity import SCOPE_LINK, Role, User
-from mtor_kernel.protocol.ngram import (
-    SUBPROTOCOL,
-    ClientNGram,
-    Hello,
-    QueryEnd,
-    RealmNGram,
-    Submit,
-)
+from mtor_kernel.protocol.ngram import SUBPROTOCOL, ClientNGram, Hello, QueryEnd, RealmNGram, Submit
 from mtor_kernel.protocol.query import Query
 from tests.realms import LINK_TOKEN, OWNER, TOKEN, SmallRealm
 
@@ -49,7 +42,7 @@ CROWD = {
 #: Everybody begins with a hundred credits.
 FUNDS = Config({"People": {"grant_credits": {"user": 100.0}}})
 #: Longest wait for anything that must happen, in seconds.
-SOON = 20.0
+SOON = 60.0
 
 
 class Crowd:
@@ -63,6 +56,20 @@ class Crowd:
         if user is None:
             raise Unauthenticated("Nobody has this token.")
         return user
+
+
+def plain(**how: Any) -> httpx.AsyncClient:
+    """Return a client for ``http:`` that does not first read the machine's authorities.
+
+    To read them takes longer than most tests.
+    """
+    return httpx.AsyncClient(verify=False, **how)
+
+
+def openai_of(url: str, token: str = ANN, **how: Any) -> AsyncOpenAI:
+    """Return a client of the package, which has to be closed."""
+    web = DefaultAsyncHttpxClient(verify=False)
+    return AsyncOpenAI(base_url=f"{url}v1", api_key=token, max_retries=0, http_client=web, **how)
 
 
 @dataclass
@@ -82,7 +89,7 @@ class Door:
     def http(self, token: str = ANN, **how: Any) -> httpx.AsyncClient:
         """Return a client that shows a token; none if it is empty."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=SOON, **how)
+        return plain(base_url=self.url, headers=headers, timeout=SOON, **how)
 
     def openai(self, token: str = ANN, **how: Any) -> AsyncOpenAI:
         """Return a client of the package that is closed with the gateway.
@@ -90,7 +97,7 @@ class Door:
         One that is left to the garbage collector closes its socket, and then, by a task of its own,
         the transport of it: by then another socket may have the number, and is heard no more.
         """
-        client = AsyncOpenAI(base_url=self.url + "v1", api_key=token, max_retries=0, **how)
+        client = openai_of(self.url, token, **how)
         self.using.push_async_callback(client.close)
         return client
 

@@ -211,7 +211,7 @@ async def _headers_only(door: Door, headers: list[tuple[bytes, bytes]]) -> bytes
     writer.write(b"POST /api/queries HTTP/1.1\r\n" + head + b"\r\n")
     length = 0
     answer = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not length or len(answer.partition(b"\r\n\r\n")[2]) < length:
             answer += await reader.read(65536)
             for line in answer.split(b"\r\n"):

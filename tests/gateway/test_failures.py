@@ -17,6 +17,7 @@ STATUSES = {
     "unknown_model": 400,
     "unknown_option": 400,
     "key_conflict": 409,
+    "rows_known": 409,
     "denied": 403,
     "unauthenticated": 401,
     "forbidden": 403,

@@ -16,7 +16,7 @@ from mtor_kernel.gateway.shared import Limits
 from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, decode, encode
 from mtor_kernel.protocol.errors import NotFound
-from mtor_kernel.protocol.ngram import (
+from mtor_kernel.protocol.link import (
     Beat,
     Bye,
     Drain,
@@ -29,8 +29,9 @@ from mtor_kernel.protocol.ngram import (
     WorkerOutcome,
 )
 from mtor_kernel.protocol.views import WorkerInfo
-from mtor_kernel.realm.attempts import Attempt
+from mtor_kernel.realm.attempts import Attempt, Lost
 from tests.gateway.helpers import ANN, BAD, SOON, Door, asking, dial, open_door
+from tests.plugins import HeldBackend
 from tests.realms import LINK_TOKEN, OWNER, TOKEN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -139,17 +140,37 @@ async def test_orders_reach_the_worker(door: Door) -> None:
 
 async def test_one_that_was_drained_is_drained_when_it_comes_back(door: Door) -> None:
     worker = await link(door)
-    workers = door.small.realm.workers
-    workers.drain(worker.name, True)
+    workers, sysop = door.small.realm.workers, door.small.realm.sysop
+    await sysop.drain(OWNER, worker.name, True)
     workers.leave(workers.named(worker.name), "it was away for long")
     again = Worker(door, await dial(door.ws + "link", LINK_TOKEN), worker.name)
     await again.say(WorkerHello(worker.name))
     assert decode(await again.connection.read_message() or "", LinkNGram) == Drain(True)  # type: ignore[arg-type]
     assert again.info is not None
     assert again.info.state == "draining"
-    workers.drain(worker.name, False)
+    await sysop.drain(OWNER, worker.name, False)
     assert again.info.state == "well"
     await again.leave()
+
+
+async def test_one_that_was_removed_is_sent_away_and_turned_away(door: Door) -> None:
+    worker = await link(door)
+    sysop = door.small.realm.sysop
+    await sysop.remove(OWNER, worker.name, "a test")
+    assert worker.info is not None
+    assert worker.info.state == "draining"
+    assert await worker.closed() == 1008
+    assert worker.info.state == "removed"
+    again = Worker(door, await dial(door.ws + "link", LINK_TOKEN), worker.name)
+    await again.say(WorkerHello(worker.name))
+    assert await again.closed() == 1008
+    assert "has removed" in (again.connection.close_reason or "")
+    await sysop.drain(OWNER, worker.name, False)
+    assert again.info is None
+    welcome = Worker(door, await dial(door.ws + "link", LINK_TOKEN), worker.name)
+    await welcome.say(WorkerHello(worker.name))
+    await until(lambda: welcome.info is not None)
+    await welcome.leave()
 
 
 async def test_an_order_to_one_that_is_gone_is_no_fault(door: Door) -> None:
@@ -201,18 +222,22 @@ async def test_chunks_of_an_attempt_that_it_does_not_run_change_nothing(door: Do
     await worker.leave()
 
 
+@pytest.mark.usefixtures("held")
 async def test_outcomes_of_an_attempt_that_it_does_not_run_change_nothing(door: Door) -> None:
     """One that nobody runs, one that a worker of the realm's own runs, and one that has ended."""
     worker = await link(door)
     epoch = door.small.realm.epoch
     async with door.http() as http, asyncio.timeout(SOON):
-        body = asking("hello there", "slow")
+        body = asking("hello there", "held")
         query = (await http.post("api/queries", json=body)).json()["query"]
         while not (attempt := door.small.realm._dispatcher.current(query)) or not attempt.worker:
             await asyncio.sleep(0.005)
         length = attempt.stream.length
         for number, of in ((1, epoch - 1), (2, epoch), (1, epoch + 1), (1, epoch)):
             await worker.say(WorkerOutcome(query, number, of, length))
+        await worker.beats(next(_figures))
+        assert attempt.verdict is None
+        HeldBackend.let()
         answered = (await http.get(f"api/queries/{query}/events")).text
         assert answered.count("event: settled") == 1
         for _ in range(2):
@@ -243,7 +268,7 @@ async def test_an_outcome_counts_once_the_whole_answer_is_there(door: Door) -> N
     async with door.http() as http, asyncio.timeout(SOON):
         await worker.say(WorkerOutcome(query, 1, epoch, end))
         await worker.beats(next(_figures))
-        assert not attempt.verdict.done()
+        assert attempt.verdict is None
         await worker.say(WorkerChunk(query, 1, epoch, 9, " answer"))
         await worker.say(WorkerOutcome(query, 1, epoch, end, Usage(output_tokens=3)))
         await worker.say(WorkerOutcome(query, 1, epoch, end, cancelled=True))
@@ -252,6 +277,35 @@ async def test_an_outcome_counts_once_the_whole_answer_is_there(door: Door) -> N
         info = (await http.get(f"api/queries/{query}")).json()
     assert info["answer"]["parts"] == [{"type": "text", "text": "the whole answer"}]
     assert info["charge"]["usage"] == {"output_tokens": 3}
+    await worker.leave()
+
+
+async def test_what_is_sent_again_after_a_lost_connection_is_taken_once(door: Door) -> None:
+    worker = await link(door)
+    epoch, end = door.small.realm.epoch, len("the whole answer")
+    query, _ = await claimed(door, worker, "the whole")
+    async with door.http() as http, asyncio.timeout(SOON):
+        for seq, words in ((0, "the"), (0, "the whole"), (4, "whole answer"), (10, "answer")):
+            await worker.say(WorkerChunk(query, 1, epoch, seq, words))
+        await worker.say(WorkerOutcome(query, 1, epoch, end))
+        assert "event: settled" in (await http.get(f"api/queries/{query}/events")).text
+        info = (await http.get(f"api/queries/{query}")).json()
+    assert info["answer"]["parts"] == [{"type": "text", "text": "the whole answer"}]
+    await worker.leave()
+
+
+async def test_an_attempt_that_its_worker_names_no_more_is_lost_with_its_lease(door: Door) -> None:
+    worker = await link(door)
+    query, attempt = await claimed(door, worker, "some words")
+    attempt.lease_until = before = attempt.lease_until - 5.0
+    await worker.say(Beat((attempt.ref,)))
+    await until(lambda: attempt.lease_until > before)
+    attempt.lease_until = 0.0  # as when it has lapsed, while the worker beats
+    await worker.beats(next(_figures))
+    await until(lambda: attempt.verdict is not None)
+    assert isinstance(attempt.verdict, Lost)
+    async with door.http() as http:
+        await http.delete(f"api/queries/{query}")
     await worker.leave()
 
 

@@ -20,7 +20,7 @@ from mtor_kernel.protocol.errors import BackendFailed, NotFound, QueryCancelled,
 from mtor_kernel.protocol.identity import Role, User
 from mtor_kernel.protocol.ngram import MAX_PREVIEW_BYTES, Progress
 from mtor_kernel.protocol.query import Image, Message, Query, Text
-from tests.gateway.helpers import ANN, BOB, LINK_TOKEN
+from tests.gateway.helpers import ANN, BOB, LINK_TOKEN, plain
 from tests.plugins import MirrorBackend, register
 from tests.realms import CATALOGUE, SmallRealm, small_realm
 
@@ -82,7 +82,7 @@ async def ask(client: RealmClient, model: str, picture: bytes = PICTURE) -> Runn
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -97,7 +97,7 @@ async def under_way(small: SmallRealm, running: Running) -> dict[str, Any]:
 
 def worker(small: SmallRealm, token: str = LINK_TOKEN) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "image/png"}
-    return httpx.AsyncClient(base_url=small.url, headers=headers, timeout=20)
+    return plain(base_url=small.url, headers=headers, timeout=60)
 
 
 async def named(small: SmallRealm, query: str) -> set[str]:

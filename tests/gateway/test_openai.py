@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from openai import OpenAI
 
 from mtor_kernel.gateway.shared import Limits
 from mtor_kernel.protocol.quota import Quotas
+from tests import plugins
 from tests.gateway.helpers import ANN, BAD, BOB, FUNDS, GUEST, SOON, Door, open_door
+from tests.plugins import HELD, HeldBackend
 from tests.realms import CATALOGUE, LINK_TOKEN, OWNER, small_realm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,16 +36,16 @@ settings = { fail = true }
 [[models]]
 name = "breaking"
 modality = "chat"
-backend = "echo"
+backend = "held"
 rates = { free = true }
-settings = { chunks = 20, rate = 50.0, fail = true, fail_after = 5 }
+settings = { fails = 9 }
 
 [[models]]
 name = "faltering"
 modality = "chat"
-backend = "echo"
+backend = "held"
 rates = { free = true }
-settings = { chunks = 20, rate = 50.0, fail = true, fail_after = 5, fail_first = 1 }
+settings = { fails = 1, delay = 600.0 }
 
 [[models]]
 name = "stumbling"
@@ -67,11 +70,13 @@ PIXEL = base64.b64decode(
 async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
     folder = tmp_path_factory.mktemp("realm")
     limits = Limits(patience_seconds=0.1, heartbeat_seconds=0.1)
-    async with (
-        small_realm(folder, catalogue=CATALOGUE + FAILING, config=FUNDS, max_attempts=1) as small,
-        open_door(small, limits=limits) as door,
-    ):
-        yield door
+    catalogue = CATALOGUE + HELD + FAILING
+    with plugins.held(folder / "plugins", math.inf):
+        async with (
+            small_realm(folder, catalogue=catalogue, config=FUNDS, max_attempts=1) as small,
+            open_door(small, limits=limits) as door,
+        ):
+            yield door
 
 
 def says(text: str) -> list[Any]:
@@ -133,11 +138,16 @@ async def test_the_synchronous_client_works_as_well(door: Door) -> None:
     assert await asyncio.to_thread(ask) == "hi"
 
 
+@pytest.mark.usefixtures("held")
 async def test_an_answer_is_streamed_with_its_usage(door: Door) -> None:
     stream = await door.openai().chat.completions.create(
-        model="slow", messages=says(PROMPT), stream=True, stream_options={"include_usage": True}
+        model="held", messages=says(PROMPT), stream=True, stream_options={"include_usage": True}
     )
-    pieces = [piece async for piece in stream]
+    pieces = []
+    async for piece in stream:
+        pieces.append(piece)
+        # No word is said before the last one has come.
+        HeldBackend.let(len(pieces))
     deltas = [piece.choices[0].delta for piece in pieces if piece.choices]
     assert deltas[0].role == "assistant"
     assert "".join(delta.content or "" for delta in deltas) == PROMPT
@@ -242,6 +252,7 @@ async def test_a_quota_is_a_rate_limit(door: Door) -> None:
         await sysop.quota(OWNER, "bob", None)
 
 
+@pytest.mark.usefixtures("held")
 async def test_an_error_in_mid_stream_is_an_event_of_it(door: Door) -> None:
     stream = await door.openai().chat.completions.create(
         model="breaking", messages=says(PROMPT), stream=True
@@ -249,15 +260,18 @@ async def test_an_error_in_mid_stream_is_an_event_of_it(door: Door) -> None:
     words: list[str] = []
     with pytest.raises(openai.APIError):
         await read(stream, words)
-    assert "".join(words).startswith("word0 ")
+    assert "".join(words) == PROMPT.removesuffix("word19 ")
 
 
 async def read(stream: openai.AsyncStream[Any], words: list[str]) -> None:
-    """Collect the words of a stream as they come."""
+    """Collect the words of a stream as they come, and let it go on once there is one."""
     async for piece in stream:
-        words += [piece.choices[0].delta.content] if piece.choices[0].delta.content else []
+        if piece.choices[0].delta.content:
+            words.append(piece.choices[0].delta.content)
+            HeldBackend.let()
 
 
+@pytest.mark.usefixtures("door", "held")
 async def test_two_attempts_are_never_spliced(tmp_path: Path) -> None:
     async with (
         small_realm(tmp_path, catalogue=CATALOGUE + FAILING, config=FUNDS) as small,

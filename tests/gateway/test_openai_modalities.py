@@ -22,7 +22,18 @@ from PIL import Image
 from mtor_kernel.gateway.shared import Limits
 from mtor_kernel.protocol.media import Wav
 from mtor_kernel.protocol.quota import Quotas
-from tests.gateway.helpers import ANN, BAD, BOB, CARL, FUNDS, GUEST, SOON, Door, open_door
+from tests.gateway.helpers import (
+    ANN,
+    BAD,
+    BOB,
+    CARL,
+    FUNDS,
+    GUEST,
+    SOON,
+    Door,
+    open_door,
+    openai_of,
+)
 from tests.modalities import MODALITIES, picture, seconds_of, sound
 from tests.realms import LINK_TOKEN, OWNER, small_realm
 
@@ -42,12 +53,8 @@ async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def ai(door: Door) -> AsyncIterator[AsyncOpenAI]:
-    async with client(door) as ai:
+    async with openai_of(door.url) as ai:
         yield ai
-
-
-def client(door: Door, token: str = ANN) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=door.url + "v1", api_key=token, max_retries=0)
 
 
 async def stages(door: Door, token: str = ANN) -> list[str]:
@@ -509,7 +516,7 @@ async def test_what_cannot_be_admitted_whole_is_taken_back(door: Door) -> None:
         await http.get("api/me")
     await sysop.quota(OWNER, "carl", Quotas(queries_per_minute=2))
     try:
-        async with client(door, CARL) as ai:
+        async with openai_of(door.url, CARL) as ai:
             with pytest.raises(openai.RateLimitError):
                 await ai.images.generate(prompt="a", model="stuck-painter", n=3)
     finally:

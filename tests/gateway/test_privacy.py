@@ -69,6 +69,9 @@ async def anns(door: Door) -> AsyncIterator[dict[str, str]]:
         done = (await http.post("api/queries", json=asking(f"the {SECRET} plan"))).json()["query"]
         await http.get(f"api/queries/{done}/events")
         runs = (await http.post("api/queries", json=asking(f"{SECRET} 2", "stuck"))).json()["query"]
+        async with asyncio.timeout(SOON):
+            while (await http.get(f"api/queries/{runs}")).json()["stage"] != "running":
+                await asyncio.sleep(0.02)
         png = {"Content-Type": "image/png"}
         blob = (await http.post("api/blobs", content=picture(), headers=png)).json()["id"]
         turn = {"query": done, "name": SECRET}

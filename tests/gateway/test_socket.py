@@ -21,13 +21,16 @@ from mtor_kernel.protocol.ngram import (
     Error,
     Hello,
     Notice,
+    Queued,
     RealmState,
     Refused,
     Requeued,
     Resume,
     Settled,
+    Several,
     Started,
     Submit,
+    SubmitAll,
     Unwatch,
     Watch,
     Welcome,
@@ -89,6 +92,77 @@ async def test_a_query_goes_from_submit_to_its_end(door: Door) -> None:
     assert (again.query, again.repeated) == (admitted.query, True)
     assert text_of(await talk.story(again.query)) == PROMPT
     talk.close()
+
+
+async def test_of_several_in_one_frame_each_is_answered_and_followed(door: Door) -> None:
+    talk = await door.socket()
+    asked = [
+        Submit(f"several-{number}", Query.ask(f"number {number}", model), f"i{number}")
+        for number, model in enumerate(["echo", "nothing", "echo"])
+    ]
+    await talk.say(SubmitAll(tuple(asked)))
+    answers = {}
+    while len(answers) < 3:
+        answer = await talk.until(Admitted, Refused)
+        answers[answer.id] = answer
+    assert isinstance(answers["i1"], Refused)
+    assert answers["i1"].error.code == "unknown_model"
+    ids = {answers["i0"].query, answers["i2"].query}
+    ended = [await talk.until(Settled) for _ in ids]
+    assert {end.query for end in ended} == ids
+    # Said again, they are those that there are.
+    await talk.say(SubmitAll((asked[0], asked[2])))
+    again = [await talk.until(Admitted) for _ in ids]
+    assert {one.query for one in again} == ids
+    assert all(one.repeated for one in again)
+    talk.close()
+
+
+async def test_a_client_that_reads_common_frames_is_told_of_many_in_few_and_no_other_is(
+    door: Door,
+) -> None:
+    first = await door.socket()
+    await first.ask("hello")  # or those below would be told that the model is being loaded
+    await first.until(Settled)
+    first.close()
+    for several in (True, False):
+        talk = await door.socket()
+        asked = [
+            Submit(f"common-{several}-{n}", Query.ask(f"row {n}", "echo"), f"i{n}")
+            for n in range(30)
+        ]
+        await talk.say(SubmitAll(tuple(asked), several=several))
+        frames, told = 0, []
+        while sum(isinstance(one, Settled) for one in told) < len(asked):
+            ngram = await talk.hear()
+            frames += 1
+            assert several or not isinstance(ngram, Several)
+            told += ngram.told if isinstance(ngram, Several) else [ngram]
+        ids = {one.query: one.id for one in told if isinstance(one, Admitted)}
+        assert list(ids.values()) == [one.id for one in asked]
+        for query, number in ids.items():
+            story = [one for one in told if getattr(one, "query", "") == query]
+            events = [type(one) for one in story if not isinstance(one, Queued)]
+            assert events == [Admitted, Started, Chunk, Settled]
+            assert text_of(story) == f"row {number[1:]}"
+        assert not several or frames < len(told)
+        talk.close()
+
+
+async def test_of_several_in_one_frame_no_more_are_taken_than_a_socket_may_follow(
+    door: Door,
+) -> None:
+    async with open_door(door.small, limits=Limits(max_followed=2)) as narrow:
+        talk = await narrow.socket()
+        asked = [Submit(f"narrow-{n}", Query.ask("hello", "slow"), f"i{n}") for n in range(4)]
+        await talk.say(SubmitAll(tuple(asked)))
+        first = [await talk.until(Admitted) for _ in range(2)]
+        assert [one.id for one in first] == ["i0", "i1"]
+        refused = [await talk.until(Refused) for _ in range(2)]
+        assert {one.error.rule for one in refused} == {"queries_per_socket"}
+        for one in first:
+            await talk.say(Cancel(one.query))
+        talk.close()
 
 
 async def test_a_refusal_says_which_submission_and_why(door: Door) -> None:
@@ -360,7 +434,7 @@ async def test_a_closed_socket_leaves_nobody_behind(door: Door) -> None:
         await talk.ask(PROMPT, "slow")
         talk.close()
     async with asyncio.timeout(SOON):
-        while door.small.realm.followers:
+        while door.small.realm.readers.followers:
             await asyncio.sleep(0.01)
     assert b'mtor_sockets{kind="client"} 0.0' in door.gateway.counters.text()
 

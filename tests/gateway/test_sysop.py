@@ -192,7 +192,7 @@ async def test_a_ban_ends_streams_over_http_too(door: Door, how: str) -> None:
         try:
             async with asyncio.timeout(SOON):
                 opened = asyncio.create_task(_drain(asked))
-                while len(door.small.realm.followers) == 0:
+                while len(door.small.realm.readers.followers) == 0:
                     await asyncio.sleep(0.01)
                 await act(door, "ban", user="bob", reason="a test")
                 await opened

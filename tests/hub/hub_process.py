@@ -8,11 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,11 +23,12 @@ import psutil
 import pytest
 
 from tests.browser.labserver import BUILT, ROOT, set_up_quietly
+from tests.ports import free_ports
 from tests.realms import CATALOGUE
 
 KERNELSPEC = ROOT / "kernelspec" / "mtor"
 #: How long a process may take to come up or to go.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 CONFIG = """
 import os
@@ -187,7 +186,8 @@ class Hub:
         # Servers of people are the Hub's children, and outlive it here on purpose.
         if part != "hub":
             for left in psutil.wait_procs(children, 10)[1]:
-                left.kill()
+                with contextlib.suppress(psutil.Error):
+                    left.kill()
 
     @contextlib.contextmanager
     def frozen(self, part: str = "hub") -> Iterator[None]:
@@ -228,7 +228,7 @@ class Hub:
             method,
             f"{self.url}/hub/api/{path}",
             headers={"Authorization": f"token {self._tester}"},
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             **how,
         )
         assert answer.status_code < 400, (answer.status_code, answer.text)
@@ -253,7 +253,7 @@ class Hub:
     def spawn(self, name: str) -> None:
         """Start a person's notebook server, and wait until it answers."""
         self.api("POST", f"users/{name}/server")
-        deadline = time.monotonic() + PATIENCE_SECONDS * 2
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             server = self.api("GET", f"users/{name}")["servers"].get("", {})
             if server.get("ready"):
@@ -263,7 +263,7 @@ class Hub:
 
     def sign_in(self, name: str) -> httpx.Client:
         """Return a browser without a browser: somebody who has filled in the form."""
-        web = httpx.Client(base_url=self.named, timeout=60, transport=Here())
+        web = httpx.Client(base_url=self.named, timeout=PATIENCE_SECONDS, transport=Here())
         web.get("/hub/login")
         reply = web.post(
             "/hub/login",
@@ -382,14 +382,3 @@ def _extensions() -> dict[str, bool]:
     found = (json.loads(place.read_text()) for place in places)
     named = {name for one in found for name in one["ServerApp"]["jpserver_extensions"]}
     return dict.fromkeys(named, False) | {"mtor_kernel": True, "jupyterlab": True}
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports below those that outgoing connections are given while a Hub comes up."""
-    found: list[int] = []
-    while len(found) < number:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as taken, contextlib.suppress(OSError):
-            taken.bind(("127.0.0.1", port))
-            found += [port] if port not in found else []
-    return found

@@ -5,8 +5,10 @@ import re
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import CHROMIUM, PATIENCE_MS, Browsers
+from tests.browser.chromium import CHROMIUM
+from tests.browser.conftest import Browsers
 from tests.browser.notebooks import KERNEL_IDLE, ended, run_cell, write_notebook
+from tests.browser.panel import OPEN, PATIENCE_MS, stands
 from tests.hub.hub_process import BUILT, Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio]
@@ -40,9 +42,8 @@ async def open_panel(context: BrowserContext, hub: Hub, name: str, tab: str = "T
     """Return a page of one's own lab with the panel open, and the realm there."""
     page = await context.new_page()
     await page.goto(f"{hub.url}/user/{name}/lab?reset")
-    await page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE_MS)
-    if not await page.locator(".jp-mtor-tabs").is_visible():
-        await page.locator("[role=tab][data-id=mtor-realm-panel]").click()
+    await stands(page)
+    await page.evaluate(OPEN)
     await expect(page.locator(".jp-mtor-connection")).to_be_hidden()
     await page.get_by_role("tab", name=tab, exact=True).click()
     return page

@@ -15,12 +15,13 @@ import pytest
 from mtor_kernel.client import RealmClient
 from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.realm.certs import sign_member
-from tests.hub.hub_process import ROOT, Hub, free_ports, serve_hub
+from tests.hub.hub_process import PATIENCE_SECONDS, ROOT, Hub, serve_hub
+from tests.ports import free_ports
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.fault,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -46,12 +47,12 @@ class Machine:
 
     def wait(self) -> None:
         assert self._process is not None
-        self._process.wait(60)
+        self._process.wait(PATIENCE_SECONDS)
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(60)
+            self._process.wait(PATIENCE_SECONDS)
 
 
 class Site:

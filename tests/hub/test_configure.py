@@ -99,6 +99,87 @@ def test_knobs_are_plain_traits() -> None:
     assert c.Spawner.environment["MTOR_HUB_SERVICE"] == "http://realm:9000/services/ai/"
 
 
+def test_an_entry_of_the_operators_says_where_the_realm_is_and_who_starts_it() -> None:
+    c = Config()
+    c.JupyterHub.services = [{"name": "mtor", "url": "http://10.0.0.1:9", "api_token": "x" * 32}]
+    once = copy.deepcopy(configured(c))
+    assert configured(c) == once
+    assert "command" not in service(c)
+    assert service(c)["api_token"] == "x" * 32
+    assert c.Spawner.environment["MTOR_HUB_SERVICE"] == "http://10.0.0.1:9/services/mtor/"
+    c = Config()
+    c.JupyterHub.services = [{"name": "mtor", "command": ["my-realm"]}]
+    assert service(configured(c))["command"] == ["my-realm"]
+
+
+def test_a_second_call_that_would_have_it_otherwise_says_so() -> None:
+    for otherwise in ({"managed": False}, {"url": "http://127.0.0.1:9"}):
+        with pytest.raises(BadInput, match="before the first configure"):
+            configured(configured(), **otherwise)
+    c = configured(configured(), managed=True)
+    assert "command" in service(c)
+
+
+def test_what_is_set_after_it_wins() -> None:
+    c = configured()
+    service(c)["url"] = "http://10.0.0.1:9"
+    c.Spawner.environment["MTOR_HUB_SERVICE"] = "http://mine/"
+    assert configured(c).Spawner.environment["MTOR_HUB_SERVICE"] == "http://mine/"
+    assert service(c)["url"] == "http://10.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8103", "http://127.0.0.1:8103/services/mtor/", "unix:///run/mtor", ""]
+)
+def test_an_address_at_which_no_realm_can_listen_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="http://HOST:PORT"):
+        configured(url=url)
+
+
+def test_a_role_that_there_is_not_is_refused_before_the_hub_starts() -> None:
+    with pytest.raises(BadInput, match="'boss'; the roles are guest"):
+        configured(role_of_group={"staff": "boss"})
+
+
+def test_one_kind_of_spawner_with_scopes_of_its_own_has_ours_too() -> None:
+    c = Config()
+    c.DockerSpawner.server_token_scopes = ["users:activity!user"]
+    c.KubeSpawner.server_token_scopes = lambda spawner: []
+    configured(c)
+    assert "custom:mtor:all" in c.DockerSpawner.server_token_scopes
+    assert "custom:mtor:all" in c.Spawner.server_token_scopes
+    assert callable(c.KubeSpawner.server_token_scopes)
+
+
+def test_tuples_and_roles_without_scopes_are_taken_as_the_hub_takes_them() -> None:
+    c = Config()
+    c.JupyterHub.services = ({"name": "cull"},)
+    c.JupyterHub.load_roles = ({"name": "user", "scopes": ("self",)}, {"name": "mtor-sysops"})
+    c.JupyterHub.load_groups = {"mtor-sysops": ["sue"]}
+    once = copy.deepcopy(configured(c))
+    assert configured(c) == once
+    assert role(c, "user")["scopes"][:2] == ["self", "custom:mtor:all"]
+    assert role(c, "mtor-sysops")["groups"] == ["mtor-sysops"]
+    assert c.JupyterHub.load_groups["mtor-sysops"] == ["sue"]
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "prefix"),
+    [
+        ("base_url", "jupyter", "/jupyter/services/mtor/"),
+        ("base_url", "/a/b/", "/a/b/services/mtor/"),
+        ("bind_url", "http://:8000/jupyter", "/jupyter/services/mtor/"),
+        ("bind_url", "http://:8000", "/services/mtor/"),
+        ("subdomain_host", "https://hub.example", "/services/mtor/"),
+    ],
+)
+def test_wherever_the_hub_is_the_servers_are_told(section: str, value: str, prefix: str) -> None:
+    c = Config()
+    c.JupyterHub[section] = value
+    configured(c)
+    assert c.Spawner.environment["MTOR_HUB_SERVICE"] == "http://127.0.0.1:8103" + prefix
+
+
 def test_groups_that_the_sign_in_manages_are_not_made() -> None:
     c = Config()
     c.GenericOAuthenticator.manage_groups = True
@@ -215,3 +296,30 @@ def test_the_doctor_finds_that_nothing_was_set(
     assert status == 1
     assert "configure(c)" in told
     assert doctor(tmp_path / "nowhere.py", capsys)[0] == 1
+
+
+def test_the_doctor_looks_where_the_operators_own_entry_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "jupyterhub_config.py"
+    path.write_text(
+        "c = get_config()\n"
+        "c.JupyterHub.base_url = '/jupyter/'\n"
+        "mine = {'name': 'mtor', 'url': 'http://127.0.0.1:9', 'command': ['r']}\n"
+        "c.JupyterHub.services = [mine]\n"
+        "from mtor_kernel.hub import configure\nconfigure(c)\n"
+    )
+    status, told = doctor(path, capsys)
+    assert status == 0
+    assert "no realm answers at http://127.0.0.1:9/jupyter/services/mtor/" in told
+
+
+@pytest.mark.parametrize("line", ["c.JupyterHub.port = os.environ['NOT_THERE']", "this is none"])
+def test_the_doctor_says_of_a_configuration_that_it_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    path = tmp_path / "jupyterhub_config.py"
+    path.write_text(f"import os\nc = get_config()\n{line}\n")
+    status, told = doctor(path, capsys)
+    assert status == 1
+    assert "cannot be read" in told

@@ -6,7 +6,7 @@ import pytest
 
 from tests.hub.hub_process import serve_hub
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_the_realm_is_reached_at_its_own_name_and_from_everybodys_server(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kernel.driving import Kernel, kernel, offer_kernels
-from tests.kernel.elsewhere import RealmElsewhere
+from tests.kernel.elsewhere import MORE, RealmElsewhere
+from tests.led import LED, led
+from tests.realms import CATALOGUE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,9 +18,11 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmElsewhere]:
-    elsewhere = RealmElsewhere(tmp_path_factory.mktemp("realm"))
-    yield elsewhere
-    elsewhere.close()
+    folder = tmp_path_factory.mktemp("realm")
+    with led(folder):
+        elsewhere = RealmElsewhere(folder, CATALOGUE + MORE + LED)
+        yield elsewhere
+        elsewhere.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ class Kernel:
         self,
         code: str,
         *,
-        seconds: float = 60,
+        seconds: float = 100,
         seen: Callable[[Message], bool] | None = None,
         cell: str = "",
     ) -> Ran:
@@ -89,7 +90,7 @@ class Kernel:
     def value(self, expression: str) -> str:
         """Return the repr of an expression."""
         sent = self.client.execute("", user_expressions={"value": expression}, silent=True)
-        value = self._reply(sent, 20)["user_expressions"]["value"]
+        value = self._reply(sent, 100)["user_expressions"]["value"]
         return str(value["data"]["text/plain"])
 
     def _execute(self, code: str, cell: str) -> str:
@@ -130,13 +131,21 @@ def offer_kernels(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def kernel(name: str, **environment: str) -> Iterator[Kernel]:
     """Start the kernel `name` with more environment variables, and end it afterwards."""
-    manager = KernelManager(kernel_name=name, transport_encryption="auto")
-    manager.start_kernel(env={**os.environ, **environment})
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    # Not by ports: they are chosen here, and before the kernel is up somebody may have taken one.
+    # The path of a socket must be short: the test's own folder is too far down.
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+        manager = KernelManager(
+            kernel_name=name,
+            transport="ipc",
+            transport_encryption="auto",
+            connection_file=f"{folder}/kernel.json",
+        )
+        manager.start_kernel(env={**os.environ, **environment})
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=100)
+            yield Kernel(manager, client)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)

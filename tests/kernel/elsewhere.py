@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.realms import CATALOGUE, TOKEN, SmallRealm, small_realm
 
@@ -41,10 +41,18 @@ T = TypeVar("T")
 
 
 class RealmElsewhere:
-    """A small realm whose event loop runs in another thread than the test."""
+    """A small realm whose event loop runs in another thread than the test.
 
-    def __init__(self, folder: Path, catalogue: str = CATALOGUE + MORE) -> None:
-        self._catalogue = catalogue
+    `how` is what :func:`~tests.realms.small_realm` takes besides.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        catalogue: str = CATALOGUE + MORE,
+        **how: Any,
+    ) -> None:
+        self._how = {"catalogue": catalogue, **how}
         self._loop = asyncio.new_event_loop()
         self._opened: Future[SmallRealm] = Future()
         self._thread = threading.Thread(
@@ -58,17 +66,17 @@ class RealmElsewhere:
         async def awaited() -> T:
             return await work
 
-        return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result(100)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
+        self._thread.join(60)
         self._loop.close()
 
     async def _live(self, folder: Path) -> None:
         self._stop = asyncio.Event()
         try:
-            async with small_realm(folder, catalogue=self._catalogue) as small:
+            async with small_realm(folder, **self._how) as small:
                 self._opened.set_result(small)
                 await self._stop.wait()
         except BaseException as error:

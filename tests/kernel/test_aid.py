@@ -1,6 +1,7 @@
 """Help with the notebook's code, through real kernels: what goes out, and what comes of it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +103,88 @@ def test_a_syntax_error_is_told_with_its_line(mtor: Kernel, realm: RealmElsewher
     mtor.run("x = 1\nfor y in x\n    print(y)")
     mtor.run("%mtor explain")
     assert "line 2 of the cell\nSyntaxError: expected ':'" in told(realm)
+
+
+def test_a_syntax_error_of_a_module_is_not_taken_for_the_cells(
+    mtor: Kernel, realm: RealmElsewhere, tmp_path: Path
+) -> None:
+    (tmp_path / "halves.py").write_text("x = 1\ndef half(:\n    pass\n")
+    mtor.run(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})")
+    mtor.run("import halves")
+    mtor.run("%mtor explain")
+    assert "line 1: import halves\nhalves.py, line 2: def half(:\nSyntaxError" in told(realm)
+    assert "of the cell" not in told(realm)
+
+
+def test_an_error_of_a_module_is_told_with_its_line(
+    mtor: Kernel, realm: RealmElsewhere, tmp_path: Path
+) -> None:
+    (tmp_path / "thirds.py").write_text("def third(x):\n    return x / 0\n")
+    mtor.run(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport thirds")
+    mtor.run("thirds.third(9)")
+    mtor.run("%mtor explain")
+    assert "line 1: thirds.third(9)\nthirds.py, line 2, in third: return x / 0" in told(realm)
+    assert str(tmp_path) not in told(realm)
+
+
+@pytest.mark.parametrize(
+    ("cell", "told_so"),
+    [
+        (
+            "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise ValueError('bad') from e",
+            "caused by ZeroDivisionError: division by zero\nValueError: bad",
+        ),
+        (
+            "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise ValueError('bad') from None",
+            "raise ValueError('bad') from None\nValueError: bad",
+        ),
+        (
+            (
+                "async def boom():\n    return {}['k']\n"
+                "async with asyncio.TaskGroup() as group:\n    group.create_task(boom())"
+            ),
+            "which holds\nthis cell, line 2, in boom: return {}['k']\nKeyError: 'k'",
+        ),
+        ("await asyncio.wait_for(asyncio.sleep(9), 0)", "TimeoutError"),
+        (
+            "def down(n):\n    return down(n + 1)\ndown(0)",
+            "line 3: down(0)\nthis cell, line 2, in down: return down(n + 1)\nRecursion",
+        ),
+        ("raise KeyError", "line 1: raise KeyError\nKeyError"),
+    ],
+)
+def test_an_error_is_told_with_what_led_to_it_and_what_it_holds(
+    mtor: Kernel, realm: RealmElsewhere, cell: str, told_so: str
+) -> None:
+    mtor.run("import asyncio")
+    mtor.run(cell)
+    mtor.run("%mtor explain")
+    assert told_so in told(realm)
+
+
+def test_an_error_of_an_earlier_cells_function_names_that_cell(
+    mtor: Kernel, realm: RealmElsewhere
+) -> None:
+    earlier = mtor.run("def half(x):\n    return x / 0").reply["execution_count"]
+    mtor.run("half(2)")
+    mtor.run("%mtor explain")
+    assert f"this cell, line 1: half(2)\nCell In[{earlier}], line 2, in half" in told(realm)
+
+
+def test_a_huge_cell_and_huge_words_are_told_in_part_and_not_mended(
+    mtor: Kernel, realm: RealmElsewhere
+) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n" + "QUJD\n" * 30 + "-----END PRIVATE KEY-----"
+    filling = "\n".join(f"x{number} = {number}" for number in range(3000))
+    mtor.run(f"{filling}\nkey = '''{key}'''\nraise ValueError('a' * 10**6)\n{filling}")
+    mtor.run("%mtor explain --values")
+    assert "# … 2,9" in told(realm)
+    assert "raise ValueError('a' * 10**6)" in told(realm)
+    assert "lines after" in told(realm)
+    assert "QUJD" not in told(realm)
+    assert len(told(realm)) < 10_000
+    refused = mtor.run("%mtor fix").reply["evalue"]
+    assert "too many to be written anew in one answer" in refused
 
 
 def test_a_cell_is_mended_into_the_next_one_and_never_run(mtor: Kernel) -> None:

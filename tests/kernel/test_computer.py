@@ -62,3 +62,17 @@ def test_a_question_is_complete_as_it_stands() -> None:
     manager = TransformerManager()
     manager.cleanup_transforms.append(address_computer)
     assert manager.check_complete("Computer, (what is df?\n\n")[0] == "complete"
+
+
+@pytest.mark.parametrize("cell", ["Computer,", "Computer, ", "Computer:\n\n", "Computer,\r\n"])
+def test_a_call_without_a_question_leaves_it_to_the_magic_to_say_so(cell: str) -> None:
+    manager = TransformerManager()
+    manager.cleanup_transforms.append(address_computer)
+    assert manager.transform_cell(cell) == (
+        "get_ipython().run_cell_magic('mtor', 'computer', '\\n')\n"
+    )
+
+
+@pytest.mark.parametrize("sum_", ["+".join("1" * 100_000), "-" * 200_000 + "1", "(" * 10_000])
+def test_a_question_that_is_too_much_for_pythons_parser_is_a_question(sum_: str) -> None:
+    assert address_computer([f"Computer: {sum_}\n"])[0] == "%%mtor computer\n"

@@ -5,8 +5,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.kernel.driving import Kernel, kernel
 from tests.kernel.elsewhere import RealmElsewhere
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_loads_into_the_plain_python_kernel(python: Kernel) -> None:
@@ -52,7 +56,7 @@ def test_it_works_in_a_terminal(realm: RealmElsewhere) -> None:
         env={**os.environ, **realm.environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
     )
     words = " ".join(itertools.islice(itertools.cycle(["bees", "make", "honey"]), 20))

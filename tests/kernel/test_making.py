@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from PIL import Image
 
 from mtor_kernel.magics.bundle import ANSWER_MIME
 from mtor_kernel.protocol.lifecycle import Stage
+from tests.holds import until_nothing_is_held_by
 from tests.kernel.driving import Kernel, Message, Ran, kernel
 from tests.kernel.elsewhere import RealmElsewhere
+from tests.led import LED, LedBackend, led
 from tests.modalities import MODALITIES, picture, seconds_of, sound
 
 #: Each starts kernels; `test_kernel.py` and `test_extension.py` are for a quick run.
@@ -26,9 +29,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmElsewhere]:
-    elsewhere = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES)
-    yield elsewhere
-    elsewhere.close()
+    folder = tmp_path_factory.mktemp("realm")
+    with led(folder):
+        elsewhere = RealmElsewhere(folder, MODALITIES + LED)
+        yield elsewhere
+        elsewhere.close()
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +129,9 @@ def test_an_array_in_a_prompt_stays_words_and_is_a_picture_to_see(mtor: Kernel) 
 
 
 def test_a_picture_sharpens_in_one_display_and_one_picture_is_kept(mtor: Kernel) -> None:
-    ran = mtor.run("%mtor imagine -m painting --steps 12 --seed 3 --as heart a red heart")
+    LedBackend.hush()
+    line = "%mtor imagine -m led-painter --steps 12 --seed 3 --as heart a red heart"
+    ran = mtor.run(line, seen=LedBackend.go_on)
     assert ran.status == "ok", ran.traceback
     drawn = pictures(ran)
     assert len(drawn) > 2
@@ -136,7 +143,7 @@ def test_a_picture_sharpens_in_one_display_and_one_picture_is_kept(mtor: Kernel)
         "image/png": base64.b64encode(final).decode(),
         "text/plain": "a picture: a red heart",
     }
-    assert "painting · 1 picture · " in answer["text/plain"]
+    assert "led-painter · 1 picture · " in answer["text/plain"]
     assert "credits" in answer["text/plain"]
     assert answer[ANSWER_MIME]["usage"]["images"] == 1
     assert mtor.value("(type(heart).__module__, heart.size)") == "('PIL.PngImagePlugin', (64, 64))"
@@ -166,7 +173,9 @@ def test_an_interrupted_drawing_leaves_no_half_picture(mtor: Kernel, realm: Real
     ran = mtor.run("%mtor imagine -m painting a heart", seen=drawn)
     assert ran.reply["ename"] == "KeyboardInterrupt"
     assert "image/png" not in kept(ran)[0]
-    assert "cancelled" in kept(ran)[1]["text/plain"]
+    # On a machine that is busy its end may not be known in time.
+    assert re.search("cancelled|cancelling", kept(ran)[1]["text/plain"])
+    until_nothing_is_held_by(realm)
     assert stages(realm)[0] is Stage.CANCELLED
 
 
@@ -178,7 +187,8 @@ def test_a_text_is_spoken_as_one_sound(mtor: Kernel) -> None:
     content = base64.b64decode(player["text/html"].partition("base64,")[2].partition('"')[0])
     assert "characters" in answer["text/plain"]
     assert f"{seconds_of(content):.1f} s of sound" in answer["text/plain"]
-    assert mtor.value("len(spoken)") == str(len(content))
+    assert mtor.value("len(spoken.content)") == str(len(content))
+    assert mtor.value("spoken.save('again.wav').read_bytes() == spoken.content") == "True"
 
 
 def test_a_recording_is_written_down(mtor: Kernel) -> None:
@@ -262,7 +272,7 @@ def test_a_saved_notebook_holds_one_picture_and_one_line(
         cells=[nbformat.v4.new_code_cell("%mtor imagine -m painting --steps 12 a red heart")],
         metadata={"kernelspec": {"name": "mtor", "display_name": "MTOR"}},
     )
-    NotebookClient(notebook, timeout=60).execute()
+    NotebookClient(notebook, timeout=100).execute()
     nbformat.validate(notebook)
     (cell,) = notebook.cells
     assert [sorted(output.data) for output in cell.outputs] == [

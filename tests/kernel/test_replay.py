@@ -1,5 +1,6 @@
 """Answers recorded beside a notebook and given again, through real kernels."""
 
+import math
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from mtor_kernel.client.replay import Book
 from tests.kernel.driving import Kernel, Ran, kernel
 from tests.kernel.elsewhere import RealmElsewhere
+from tests.led import LED, LedBackend, led
 from tests.modalities import MODALITIES
 from tests.realms import CATALOGUE
 
@@ -21,9 +23,11 @@ NOWHERE = {"MTOR_URL": "http://127.0.0.1:9/", "MTOR_TOKEN": "none"}
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory):
     slow = CATALOGUE[CATALOGUE.index('[[models]]\nname = "slow"') :]
-    elsewhere = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES + slow)
-    yield elsewhere
-    elsewhere.close()
+    folder = tmp_path_factory.mktemp("realm")
+    with led(folder):
+        elsewhere = RealmElsewhere(folder, MODALITIES + slow + LED)
+        yield elsewhere
+        elsewhere.close()
 
 
 @pytest.fixture
@@ -121,9 +125,10 @@ def test_the_same_cells_give_the_same_outputs_with_no_realm(
 def test_a_played_answer_is_one_display_without_updates(realm: RealmElsewhere, file: Path) -> None:
     with kernel("mtor", MTOR_REPLAY_FILE=str(file), **realm.environment) as running:
         running.run("%mtor replay on")
-        streamed = running.run("%mtor ask -m slow bees make honey")
+        LedBackend.hush()
+        streamed = running.run("%mtor ask -m led bees make honey", seen=LedBackend.go_on)
         running.run("%mtor replay on")
-        played = running.run("%mtor ask -m slow bees make honey")
+        played = running.run("%mtor ask -m led bees make honey")
     assert len(streamed.displays) > 2
     assert [sent["msg_type"] for sent in played.messages if "display" in sent["msg_type"]] == [
         "display_data"
@@ -188,14 +193,17 @@ def test_a_cell_that_is_run_again_plays_its_own_answer(realm: RealmElsewhere, fi
 def test_what_was_interrupted_or_failed_is_asked_again(realm: RealmElsewhere, file: Path) -> None:
     with kernel("mtor", MTOR_REPLAY_FILE=str(file), **realm.environment) as running:
         running.run("%mtor replay on")
+        LedBackend.hush()
+        LedBackend.let()
         running.run(
-            "%mtor ask -m slow bees make honey",
+            "%mtor ask -m led bees make honey",
             seen=lambda sent: "bees" in str(sent["content"].get("data", "")),
         )
         assert not file.exists() or texts(file) == []
-        whole = running.run("%mtor ask -m slow bees make honey")
+        LedBackend.let(math.inf)
+        whole = running.run("%mtor ask -m led bees make honey")
     with kernel("mtor", MTOR_REPLAY="only", MTOR_REPLAY_FILE=str(file), **NOWHERE) as playing:
-        assert outputs(playing.run("%mtor ask -m slow bees make honey")) == outputs(whole)
+        assert outputs(playing.run("%mtor ask -m led bees make honey")) == outputs(whole)
 
 
 def test_a_notebook_that_nobody_names_is_told_how_to_name_it(realm: RealmElsewhere) -> None:

@@ -11,6 +11,11 @@ def test_a_cell_is_a_question_to_the_default_model() -> None:
     assert parse("", "What do bees make?\n") == Ask("ask", "What do bees make?")
 
 
+def test_line_ends_of_windows_are_line_ends() -> None:
+    assert parse("", "one\r\ntwo\r\n") == Ask("ask", "one\ntwo")
+    assert parse("chat -c bees", "\r\nHi\r\n") == Ask("chat", "Hi", conversation="bees")
+
+
 def test_a_line_is_a_question_word_for_word() -> None:
     asked = parse("""ask What's "this" \\n and -t 2?""")
     assert asked == Ask("ask", """What's "this" \\n and -t 2?""")
@@ -93,6 +98,13 @@ def test_what_means_nothing_says_what_to_write_instead(
     with pytest.raises(UsageError) as refused:
         parse(line, cell)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "line", ["help", "", "--help", "-h", "help see", "see --help", "imagine -h", "models --help"]
+)
+def test_whoever_looks_for_help_finds_it(line: str) -> None:
+    assert parse(line, None) == Look("help", "")
 
 
 def test_the_help_names_every_command() -> None:

@@ -3,6 +3,8 @@
 import io
 from typing import Any
 
+from msgspec.structs import replace
+
 from mtor_kernel.client import Reply
 from mtor_kernel.magics.bundle import (
     ANSWER_MIME,
@@ -14,7 +16,7 @@ from mtor_kernel.magics.bundle import (
 from mtor_kernel.magics.display import MOST_UPDATES, CellDisplay, Tail, TerminalDisplay
 from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.ngram import Chunk, Progress, Requeued
-from mtor_kernel.protocol.query import Text
+from mtor_kernel.protocol.query import RowAnswer, Rows, Text
 from mtor_kernel.telling.story import Story, units_of
 from tests.modalities import picture, sound
 
@@ -181,6 +183,7 @@ def test_the_line_tells_the_units_of_each_modality() -> None:
     assert units_of(Usage(characters=5, audio_ms=3200)) == ["5 characters", "3.2 s of sound"]
     assert units_of(Usage(input_tokens=4, output_tokens=20)) == ["24 tokens"]
     assert units_of(Usage()) == []
+    assert units_of(Usage(output_tokens=20, rows=3)) == ["3 rows", "20 tokens"]
 
 
 def test_plain_text_comes_first_and_html_is_safe() -> None:
@@ -207,6 +210,20 @@ def test_an_answer_ends_with_one_quiet_line_and_its_figures() -> None:
     }
 
 
+def test_rows_of_a_table_are_shown_as_a_list_of_the_first_of_them() -> None:
+    rows = Rows(tuple(RowAnswer(at, (Text("<b>yes</b>"),)) for at in range(30)))
+    usage = Usage(output_tokens=30, rows=30)
+    parts = {"parts": (rows,), "text": rows.text, "charge": Charge(5, usage)}
+    made = reply_bundle(replace(REPLY, finish_reason="time", **parts))
+    assert made["text/plain"].startswith("1. <b>yes</b>\n2. ")
+    line = "… and 10 more rows\n\nsmollm2 · 30 rows · 30 tokens · 3.2 s · 0.000005 credits"
+    assert f"20. <b>yes</b>\n\n{line}" in made["text/plain"]
+    assert made["text/plain"].endswith("no time for the rest of its rows")
+    assert made["text/html"].count("<li>") == 20
+    assert "<b>" not in made["text/html"]
+    assert made[ANSWER_MIME]["text"].endswith("… and 10 more rows")
+
+
 def test_a_terminal_gets_each_word_once() -> None:
     out, story = io.StringIO(), Story()
     display = TerminalDisplay(out)
@@ -224,3 +241,12 @@ def test_a_text_that_changed_is_printed_anew() -> None:
         tail.show(text)
     tail.end()
     assert out.getvalue() == "waiting\nBees make\n"
+
+
+def test_a_terminal_says_how_to_get_at_what_it_cannot_show() -> None:
+    out = io.StringIO()
+    TerminalDisplay(out).reveal(*picture_bundle(picture(), "a picture: a heart"))
+    assert out.getvalue().startswith("a picture: a heart\n(not to be had in a terminal: --as NAME")
+    out = io.StringIO()
+    TerminalDisplay(out).reveal(*picture_bundle(b"what nobody shows", "a picture"))
+    assert out.getvalue() == "a picture\n"

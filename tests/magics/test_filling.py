@@ -101,6 +101,27 @@ def test_the_refusal_tells_how_to_keep_the_braces() -> None:
         fill("Hello {nmae}", VARIABLES)
 
 
+class Nameless:
+    """An object without words of its own."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), Nameless(), [1, Nameless()], {"a": (Nameless(),)}, lambda: 1, (n for n in "ab")],
+)
+def test_what_has_no_words_of_its_own_is_not_asked_about(value: object) -> None:
+    with pytest.raises(UsageError, match="has no words of its own"):
+        fill("What is {it}?", {"it": value})
+
+
+def test_a_text_that_tells_of_such_an_object_is_asked_about() -> None:
+    words = str(object())
+    error = TypeError(f"unhashable: {words}")
+    assert fill("{it}", {"it": words}) == words
+    assert fill("{it}", {"it": error}) == str(error)
+    assert fill("{it}", {"it": [words, len, Nameless]}) == str([words, len, Nameless])
+
+
 def test_nothing_is_called_by_a_field() -> None:
     called = []
     fill("{run()} {point.x}", {**VARIABLES, "run": lambda: called.append(1)})

@@ -108,7 +108,7 @@ async def test_queries_are_seen_without_what_they_are_about_and_stopped(
         assert "secret" not in shown
         assert "secret" not in await say(small, "queries ann")
         assert await say(small, "stop ann enough") == "Stopped of ann: 1 query."
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "none" not in await say(small, "queries"):
             pass
 
@@ -119,14 +119,20 @@ async def test_a_worker_admission_and_everybody_are_told(small: SmallRealm) -> N
     assert small.realm.workers.infos()[0].state == "draining"
     await say(small, "resume worker-0")
     assert small.realm.workers.infos()[0].state == "well"
+    assert "kept out" in await say(small, "remove worker-0 worn out")
+    async with asyncio.timeout(60):
+        while small.realm.workers.infos()[0].state != "removed":
+            await asyncio.sleep(0.01)
+    await say(small, "resume worker-0")
     await say(small, "pause repairs")
     assert not small.realm.admission_open
     await say(small, "unpause")
     assert small.realm.admission_open
     assert "told" in await say(small, "notice Don't panic: back at noon")
-    log = await say(small, "audit -n 5")
+    log = await say(small, "audit -n 8")
     assert "Don't panic: back at noon" in log
     assert "a new driver" in log
+    assert "worn out" in log
 
 
 @pytest.mark.asyncio

@@ -31,12 +31,12 @@ def nbval(name: str, *, compare: bool = True, **environment: str) -> None:
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
             "--nbval" if compare else "--nbval-lax",
-            *("--nbval-cell-timeout", "100", os.fspath(NOTEBOOKS / name)),
+            *("--nbval-cell-timeout", "200", os.fspath(NOTEBOOKS / name)),
         ],
         env={**os.environ, "MTOR_STREAM": "0", **environment},
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=500,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -8,6 +8,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from mtor_kernel.magics.bundle import ANSWER_MIME
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
 CELLS = [
     "ages = ['36', 'forty-one']\nsum(map(int, ages))",
     "%mtor explain --max-tokens 80",
@@ -18,8 +20,6 @@ CELLS = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_small_model_helps_as_it_can(own_realm: None, tmp_path: Path) -> None:
     notebook = new_notebook(
         cells=[new_code_cell(cell) for cell in CELLS],

@@ -14,6 +14,8 @@ from mtor_kernel.magics.bundle import ANSWER_MIME
 from tests.kernel.elsewhere import RealmElsewhere
 from tests.modalities import MODALITIES
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parent.parent.parent / "notebooks" / "01-every-modality.ipynb"
 #: Of each cell that asks, what its outputs hold: a picture or a player above, and the answer.
 ASKING = ("%mtor say", "%mtor listen", "%mtor imagine", "%mtor see", "%mtor embed", "%%mtor")
@@ -80,14 +82,12 @@ def test_it_is_kept_with_the_answers_of_real_models() -> None:
     assert NOTEBOOK.stat().st_size < 1_000_000
 
 
-@pytest.mark.slow
 def test_it_runs_on_any_models(realm: RealmElsewhere, tmp_path: Path) -> None:
     notebook: Any = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": tmp_path}}).execute()
+    NotebookClient(notebook, timeout=100, resources={"metadata": {"path": tmp_path}}).execute()
     assert_whole(notebook)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_it_runs_on_the_built_in_models(own_realm: None, tmp_path: Path) -> None:
     notebook: Any = nbformat.read(NOTEBOOK, as_version=4)

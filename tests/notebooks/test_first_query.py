@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 from mtor_kernel.magics.bundle import ANSWER_MIME
 from tests.kernel.elsewhere import RealmElsewhere
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 NOTEBOOK = Path(__file__).parent.parent.parent / "notebooks" / "00-first-query.ipynb"
 
 
@@ -44,22 +46,19 @@ def test_it_is_kept_with_the_answers_of_a_real_model() -> None:
     assert notebook.metadata.kernelspec.name == "mtor"
 
 
-@pytest.mark.slow
 def test_nbclient_runs_it_without_a_server(realm: RealmElsewhere) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=60).execute()
+    NotebookClient(notebook, timeout=100).execute()
     assert_whole(notebook)
 
 
-@pytest.mark.slow
 def test_papermill_runs_it(realm: RealmElsewhere, tmp_path: Path) -> None:
     papermill.execute_notebook(
-        NOTEBOOK, tmp_path / "out.ipynb", progress_bar=False, execution_timeout=60
+        NOTEBOOK, tmp_path / "out.ipynb", progress_bar=False, execution_timeout=100
     )
     assert_whole(nbformat.read(tmp_path / "out.ipynb", as_version=4))
 
 
-@pytest.mark.slow
 def test_nbval_finds_it_as_it_was_kept(own_realm: None, tmp_path: Path) -> None:
     ran = subprocess.run(
         [
@@ -69,7 +68,7 @@ def test_nbval_finds_it_as_it_was_kept(own_realm: None, tmp_path: Path) -> None:
         env={**os.environ, "MTOR_STREAM": "0"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=250,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

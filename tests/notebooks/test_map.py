@@ -8,6 +8,8 @@ from nbclient import NotebookClient
 
 from tests.kernel.elsewhere import RealmElsewhere
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parent.parent.parent / "notebooks" / "03-map.ipynb"
 
 
@@ -19,9 +21,10 @@ def test_it_is_kept_with_the_answers_of_a_real_model() -> None:
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
 
 
-@pytest.mark.slow
 def test_it_runs_in_a_kernel_where_nobody_can_be_asked(realm: RealmElsewhere) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=60).execute()
+    NotebookClient(notebook, timeout=100).execute()
     (again,) = notebook.cells[7].outputs
     assert again.text == "3 of 4 rows answered, 1 failed, 3 from before; 0 credits.\n"
+    (refused,) = notebook.cells[9].outputs
+    assert refused.text == nbformat.read(NOTEBOOK, as_version=4).cells[9].outputs[0].text

@@ -20,6 +20,8 @@ from tests.kernel.elsewhere import RealmElsewhere
 from tests.modalities import MODALITIES
 from tests.realms import CATALOGUE
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 SLOW = CATALOGUE[CATALOGUE.index('[[models]]\nname = "slow"') :]
 CELLS = [
     "%mtor replay on demo.ipynb",
@@ -65,12 +67,12 @@ def nbval(notebook: Path, **environment: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval"),
-            *("--nbval-cell-timeout", "60", os.fspath(notebook)),
+            *("--nbval-cell-timeout", "100", os.fspath(notebook)),
         ],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=250,
         check=False,
     )
 
@@ -86,8 +88,6 @@ def no_realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert RuntimeFile().read() is None
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_nbval_passes_on_streamed_cells_with_no_realm(
     realm: RealmElsewhere, no_realm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,8 +104,6 @@ def test_nbval_passes_on_streamed_cells_with_no_realm(
     assert (tmp_path / "demo.mtor.jsonl").stat().st_size == size
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_papermill_replays_a_copy_elsewhere(
     realm: RealmElsewhere, no_realm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,13 +114,11 @@ def test_papermill_replays_a_copy_elsewhere(
     monkeypatch.setenv("MTOR_REPLAY", "only")
     monkeypatch.setenv("MTOR_REPLAY_FILE", os.fspath(notebook))
     out = tmp_path / "elsewhere.ipynb"
-    papermill.execute_notebook(notebook, out, progress_bar=False, execution_timeout=60)
+    papermill.execute_notebook(notebook, out, progress_bar=False, execution_timeout=100)
     before, after = (nbformat.read(path, as_version=4) for path in (notebook, out))
     assert [cell.outputs for cell in after.cells] == [cell.outputs for cell in before.cells]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_answers_of_a_real_model_are_replayed(
     own_realm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 from mtor_kernel.locate import RuntimeFile
 from tests.notebooks.running import kept, nbval
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 #: Those that bring a realm of their own, and those that ask the built-in models of the person's.
 ALONE = ("04-fair-share.ipynb", "05-sysop.ipynb", "06-a-backend-of-your-own.ipynb")
 ON_BUILT_IN = ("02-voice-and-vision.ipynb",)
@@ -28,29 +30,21 @@ def test_the_picture_of_fair_shares_is_kept() -> None:
     assert any("image/png" in out.get("data", {}) for out in outputs)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ALONE)
 def test_nbval_finds_it_as_it_was_kept(name: str) -> None:
     nbval(name)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ON_BUILT_IN)
 def test_nbval_finds_it_as_it_was_kept_on_the_built_in_models(own_realm: None, name: str) -> None:
     nbval(name)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", TIMED)
 def test_nbval_runs_it_on_the_built_in_models(own_realm: None, name: str) -> None:
     nbval(name, compare=False)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_nbval_finds_it_as_it_was_kept_where_no_realm_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

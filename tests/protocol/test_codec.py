@@ -12,9 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtor_kernel.protocol.codec import MAX_DEPTH, MAX_FRAME_BYTES, decode, encode
+from mtor_kernel.protocol.codec import (
+    MAX_DEPTH,
+    MAX_FRAME_BYTES,
+    decode,
+    encode,
+    nests_deeper,
+)
 from mtor_kernel.protocol.errors import BadInput, Malformed, TooLarge
-from mtor_kernel.protocol.ngram import ClientNGram, Hello, Resume, Submit, WorkerNGram
+from mtor_kernel.protocol.link import WorkerNGram
+from mtor_kernel.protocol.ngram import ClientNGram, Hello, Resume, Submit
 from mtor_kernel.protocol.query import Query
 
 QUERY = "0" * 32
@@ -44,6 +51,7 @@ def test_what_is_encoded_is_decoded() -> None:
         b'{"op":"hello","id":7}',
         b'{"op":"cancel","query":"../../etc/passwd"}',
         b'{"op":"cancel"}',
+        b'{"op":"cancel","query":"%s\\n"}' % QUERY.encode(),
         b'{"op":"resume","query":"%s","seq":-1}' % QUERY.encode(),
         b'{"op":"resume","query":"%s","seq":1e999}' % QUERY.encode(),
         b'{"op":"resume","query":"%s","seq":9007199254740992}' % QUERY.encode(),
@@ -52,6 +60,8 @@ def test_what_is_encoded_is_decoded() -> None:
         b'{"op":"resume","query":"%s","seq":1.5}' % QUERY.encode(),
         b'{"op":"submit","key":"k","query":{"messages":[]}}',
         b'{"op":"submit","key":"has blanks","query":{"messages":[]}}',
+        ASKING.replace(b'"k"', b'"k\\n"') % b'{"type":"text","text":"a"}',
+        ASKING % b'{"type":"image","blob":"%s","mime":"image/png\\n"}' % (b"0" * 64),
         b'{"op":"submit","key":"k","query":{"messages":[{"role":"root","parts":[]}]}}',
         ASKING % b'{"type":"text","text":"\\ud800"}',
         ASKING % b'{"type":"data","value":NaN}',
@@ -61,6 +71,13 @@ def test_what_is_no_ngram_is_refused(frame: bytes) -> None:
     with pytest.raises(Malformed) as refused:
         decode(frame, ClientNGram)
     assert refused.value.message
+
+
+def test_a_last_newline_is_all_that_was_wrong() -> None:
+    text = b'{"type":"text","text":"a"}'
+    image = b'{"type":"image","blob":"%s","mime":"image/png"}' % (b"0" * 64)
+    for frame in (ASKING % text, ASKING % image):
+        assert isinstance(decode(frame, ClientNGram), Submit)
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
@@ -113,6 +130,28 @@ json_values = st.recursive(
 )
 
 
+def levels(value: object) -> int:
+    """Count the levels of a value, the plain way."""
+    inner = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(levels, inner), default=0)
+
+
+spiteful = st.text('a"[]{}\\', max_size=5)
+nesting = st.recursive(
+    st.none() | spiteful,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(spiteful, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(nesting, st.integers(0, 6))
+def test_levels_are_counted_alike_whatever_stands_in_strings(value: object, depth: int) -> None:
+    for frame in (json.dumps(value).encode(), json.dumps(value, indent=1).encode()):
+        assert nests_deeper(frame, depth) is (levels(value) > depth)
+
+
 @given(st.dictionaries(st.sampled_from(["op", "id", "query", "key", "seq", "x"]), json_values))
 def test_no_json_makes_it_raise_anything_else(value: dict[str, object]) -> None:
     with contextlib.suppress(BadInput):
@@ -129,7 +168,7 @@ def test_many_threads_may_decode_a_type_for_the_first_time_at_once() -> None:
 import sys, threading
 sys.setswitchinterval(1e-6)
 from mtor_kernel.protocol.codec import decode, encode
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.protocol.task import Outcome
 frame = encode(Outcome(AttemptRef("0" * 32, 1, 1)))

@@ -6,8 +6,6 @@ import pickle
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mtor_kernel.protocol import errors
 from mtor_kernel.protocol.account import RateCard, show_credits
@@ -22,12 +20,10 @@ from mtor_kernel.protocol.errors import (
 )
 from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, User
 from mtor_kernel.protocol.lifecycle import ENDS, STEPS, IllegalStep, Stage, step
-from mtor_kernel.protocol.ngram import after
 from mtor_kernel.protocol.query import (
     Audio,
     Image,
     Message,
-    Part,
     Query,
     Text,
 )
@@ -131,22 +127,6 @@ def test_options_that_are_none_are_named() -> None:
 def test_a_query_knows_its_blobs() -> None:
     parts = (Text("what is this?"), Image("a" * 64), Audio("b" * 64))
     assert Query((Message("user", parts),)).blobs == {"a" * 64, "b" * 64}
-
-
-part = st.text(max_size=6).map(Text) | st.just(Image("a" * 64))
-
-
-@given(st.lists(part, max_size=6).map(tuple), st.integers(0, 40))
-def test_what_lies_after_a_position_completes_what_lies_before(
-    parts: tuple[Part, ...], seq: int
-) -> None:
-    def units(of: tuple[Part, ...]) -> list[object]:
-        flat: list[object] = []
-        for one in of:
-            flat += list(one.text) if isinstance(one, Text) else [one]
-        return flat
-
-    assert units(tuple(after(parts, seq))) == units(parts)[seq:]
 
 
 def test_a_quota_says_when_to_come_back() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from mtor_kernel.protocol import codec, ngram, schema
+from mtor_kernel.protocol import codec, link, ngram, schema
 from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.errors import QuotaExceeded
 from mtor_kernel.protocol.identity import Role
@@ -16,12 +16,13 @@ from mtor_kernel.protocol.views import LaneInfo, ServedInfo, WorkerInfo
 
 ID = "0" * 32
 BLOB = "a" * 64
-ATTEMPT = ngram.AttemptRef(ID, 1, 3)
+ATTEMPT = link.AttemptRef(ID, 1, 3)
 REFUSAL = QuotaExceeded("Wait.", rule="queries_per_minute", limit=3, used=3).info()
 EXAMPLES: dict[str, list[msgspec.Struct]] = {
     "ClientNGram": [
         ngram.Hello("1", "a test"),
         ngram.Submit("key", Query.ask("What is a realm?", temperature=0.5, stop=["."]), "2"),
+        ngram.SubmitAll((ngram.Submit("key", Query.ask("Why?"), "2"),), "3"),
         ngram.Cancel(ID),
         ngram.Resume(ID, 2, 40),
         ngram.Watch(),
@@ -33,7 +34,7 @@ EXAMPLES: dict[str, list[msgspec.Struct]] = {
         ngram.Refused(REFUSAL, "2"),
         ngram.Queued(ID, 4, 2.5),
         ngram.Started(ID, 1),
-        ngram.Progress(ID, 1, 0.5, "half", BLOB),
+        ngram.Progress(ID, 1, 0.5, "half", b"\x89PNG"),
         ngram.Chunk(ID, 1, 0, 5, "words"),
         ngram.Chunk(ID, 1, 5, 6, part=Image(BLOB)),
         ngram.Chunk(ID, 1, 6, 7, part=Data([0.5, {"box": [1, 2]}])),
@@ -46,22 +47,27 @@ EXAMPLES: dict[str, list[msgspec.Struct]] = {
         ),
         ngram.Notice("Down at noon.", "warning"),
         ngram.Error(REFUSAL, "3", ID),
+        ngram.Several((ngram.Started(ID, 1), ngram.Chunk(ID, 1, 0, 5, "words"))),
     ],
     "WorkerNGram": [
-        ngram.WorkerHello("w", "tls://127.0.0.1:1", (ngram.Served("smollm2"),), 2, "0.1"),
-        ngram.Beat((ATTEMPT,), 1 << 30, 99.5),
-        ngram.WorkerChunk(ID, 1, 3, 0, "words"),
-        ngram.WorkerProgress(ID, 1, 3, 0.25, "a quarter"),
-        ngram.WorkerOutcome(ID, 1, 3, 5, Usage(output_tokens=2)),
-        ngram.WorkerOutcome(ID, 1, 3, 0, error=REFUSAL, retryable=True),
-        ngram.Health((ngram.Served("smollm2", 1, trouble="no memory"),)),
-        ngram.Bye("going home"),
+        link.WorkerHello("w", "tls://127.0.0.1:1", (link.Served("smollm2"),), 2, "0.1"),
+        link.Beat((ATTEMPT,), 1 << 30, 99.5),
+        link.WorkerChunk(ID, 1, 3, 0, "words"),
+        link.WorkerProgress(ID, 1, 3, 0.25, "a quarter"),
+        link.WorkerOutcome(ID, 1, 3, 5, Usage(output_tokens=2)),
+        link.WorkerOutcome(ID, 1, 3, 0, error=REFUSAL, retryable=True),
+        link.WorkerOutcome(ID, 1, 3, 5, text="words"),
+        link.WorkerSeveral(
+            (link.WorkerChunk(ID, 1, 3, 0, "words"), link.WorkerOutcome(ID, 1, 3, 5))
+        ),
+        link.Health((link.Served("smollm2", 1, trouble="no memory"),)),
+        link.Bye("going home"),
     ],
     "LinkNGram": [
-        ngram.Stop(ID, 1),
-        ngram.Load("smollm2"),
-        ngram.Unload("smollm2"),
-        ngram.Drain(on=False),
+        link.Stop(ID, 1),
+        link.Load("smollm2"),
+        link.Unload("smollm2"),
+        link.Drain(on=False),
     ],
 }
 CASES = [

@@ -17,25 +17,27 @@ from mtor_kernel.protocol.errors import BadInput, UnknownModel
 from mtor_kernel.protocol.ngram import Chunk
 from mtor_kernel.protocol.query import Query
 from mtor_kernel.realm.catalogue import CatalogueFile
+from tests.plugins import HeldBackend, held
 from tests.realms import CATALOGUE, SmallRealm, small_realm
 
 PARROT = """
 [[models]]
 name = "parrot"
 modality = "chat"
-backend = "echo"
+backend = "held"
 slots = 2
 rates = { free = true }
-settings = { chunks = 30, rate = 20.0 }
 """
 WITHOUT_ANY_PRICE = CATALOGUE.replace("output_token_micro = 5", "image_micro = 5")
 
 
 @pytest_asyncio.fixture
 async def small(tmp_path: Path) -> AsyncIterator[SmallRealm]:
-    async with small_realm(tmp_path, catalogue=CATALOGUE + PARROT, workers=2) as small:
-        yield small
-        assert await small.realm.sysop.check_books() == []
+    """A realm with a parrot that says a word of each answer, and the rest when a test lets it."""
+    with held(tmp_path / "plugins"):
+        async with small_realm(tmp_path, catalogue=CATALOGUE + PARROT, workers=2) as small:
+            yield small
+            assert await small.realm.sysop.check_books() == []
 
 
 @pytest_asyncio.fixture
@@ -45,7 +47,7 @@ async def owner(small: SmallRealm) -> AsyncIterator[RealmClient]:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.02)
 
@@ -57,7 +59,7 @@ def write(tmp_path: Path, text: str) -> None:
 async def speaking(client: RealmClient, prompt: str, model: str) -> Running:
     """Ask, and wait for the first word."""
     running = await client.submit(Query.ask(prompt, model))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in running.events():
             if isinstance(event, Chunk):
                 return running
@@ -69,6 +71,7 @@ async def speaking(client: RealmClient, prompt: str, model: str) -> Running:
 async def test_a_file_that_is_saved_is_in_force_without_being_told(
     small: SmallRealm, owner: RealmClient, tmp_path: Path
 ) -> None:
+    HeldBackend.let()
     write(tmp_path, CATALOGUE + PARROT.replace("parrot", "starling"))
     await until(lambda: "starling" in small.realm.lanes.catalogue.by_name)
     assert (await owner.ask("hello", "starling")).text.startswith("hello")
@@ -82,8 +85,9 @@ async def test_a_file_that_is_saved_is_in_force_without_being_told(
 async def test_a_mistake_is_shown_with_its_line_and_leaves_the_old_one_in_force(
     small: SmallRealm, owner: RealmClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    HeldBackend.let()
     write(tmp_path, WITHOUT_ANY_PRICE)
-    await until(lambda: small.realm.catalogue_file.fault)
+    await until(lambda: small.realm.equipment.catalogue_file.fault)
     told = (await owner.sysop("catalogue"))["fault"]
     assert "prices nothing that chat uses" in told
     assert "in [[models]] number 2" in told
@@ -93,7 +97,7 @@ async def test_a_mistake_is_shown_with_its_line_and_leaves_the_old_one_in_force(
     with pytest.raises(BadInput, match="at rates in line 19"):
         await owner.sysop("reload")
     write(tmp_path, CATALOGUE)
-    await until(lambda: not small.realm.catalogue_file.fault)
+    await until(lambda: not small.realm.equipment.catalogue_file.fault)
     with pytest.raises(UnknownModel):
         await owner.ask("hello", "parrot")
 
@@ -112,6 +116,7 @@ async def test_a_model_that_is_taken_out_serves_what_it_has_and_ends(
     with pytest.raises(UnknownModel):
         await owner.ask("hello", "parrot")
     assert (await owner.sysop("catalogue"))["ending"] == ["parrot"]
+    HeldBackend.let()
     for one in running:
         reply = await one.answer()
         assert (reply.text.split(), reply.attempts) == (words, 1)
@@ -140,6 +145,7 @@ async def test_a_model_that_comes_back_in_time_goes_on(
     write(tmp_path, CATALOGUE + PARROT)
     await owner.sysop("reload")
     assert small.realm.lanes["parrot"].retired_at is None
+    HeldBackend.let()
     assert (await owner.ask("hello", "parrot")).text.startswith("hello")
     assert (await running.answer()).attempts == 1
 
@@ -152,7 +158,8 @@ async def test_a_model_with_queries_under_way_keeps_its_modality(
     write(tmp_path, CATALOGUE + PARROT.replace('"chat"', '"vision"'))
     with pytest.raises(BadInput, match="give the new model another name"):
         await owner.sysop("reload")
-    assert (await running.answer()).text.startswith("one two three")
+    HeldBackend.let()
+    assert (await running.answer()).text == "one two three"
 
 
 @pytest.mark.asyncio
@@ -163,6 +170,7 @@ async def test_a_worker_that_drains_ends_what_it_has_and_the_other_takes_the_res
     running = [await speaking(owner, f"word {at}", "parrot") for at in range(4)]
     waiting = [await owner.submit(Query.ask(f"later {at}", "parrot")) for at in range(4)]
     await owner.sysop("workers/worker-0/drain")
+    HeldBackend.let()
     for one in [*running, *waiting]:
         assert (await one.answer()).attempts == 1
     states = {info.name: info.state for info in small.realm.workers.infos()}
@@ -179,6 +187,7 @@ async def test_a_worker_that_leaves_and_one_that_joins_lose_no_query(
     async with small.worker("late"):
         await until(lambda: len(small.realm.workers.infos()) == 3)
         await small.workers[0].close()
+        HeldBackend.let()
         replies = [await one.answer() for one in running]
     assert all(reply.text.startswith("word") for reply in replies)
     assert {reply.attempts for reply in replies} <= {1, 2}
@@ -213,3 +222,23 @@ def test_what_is_no_text_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="UTF-8"):
         file.load()
     assert file.fault
+
+
+def test_a_mark_that_an_editor_puts_before_the_text_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.toml"
+    path.write_text(CATALOGUE, "utf-8-sig")
+    assert CatalogueFile(path, tmp_path).load().models
+
+
+def test_what_a_pulled_models_file_says_is_watched_as_well(tmp_path: Path) -> None:
+    path, pulled = tmp_path / "catalogue.toml", tmp_path / "models.d" / "parrot.toml"
+    path.write_text(CATALOGUE)
+    pulled.parent.mkdir()
+    pulled.write_text(PARROT)
+    file = CatalogueFile(path, tmp_path)
+    assert file.load().by_name["parrot"].slots == 2
+    with pulled.open("r+") as inside:  # the folder stays as it was
+        inside.write(PARROT.replace("slots = 2", "slots = 3"))
+    assert not file.has_changed()
+    assert file.has_changed()
+    assert file.load().by_name["parrot"].slots == 3

@@ -16,17 +16,8 @@ from mtor_kernel.client import RealmClient
 from mtor_kernel.client.running import Running
 from mtor_kernel.protocol.errors import BackendFailed, BadInput, Forbidden, InsufficientFunds
 from mtor_kernel.protocol.identity import Role, User
-from mtor_kernel.protocol.ngram import (
-    Cancelled,
-    Chunk,
-    Failed,
-    Queued,
-    Requeued,
-    Served,
-    Settled,
-    Started,
-    WorkerHello,
-)
+from mtor_kernel.protocol.link import Served, WorkerHello
+from mtor_kernel.protocol.ngram import Cancelled, Chunk, Failed, Queued, Requeued, Settled, Started
 from mtor_kernel.protocol.query import Query
 from tests.plugins import BusyBackend, DiceBackend, register
 from tests.realms import SmallRealm, small_realm
@@ -97,12 +88,12 @@ async def ann(small: SmallRealm) -> AsyncIterator[RealmClient]:
 
 
 async def story(running: Running) -> list[Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return [event async for event in running.events()]
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.02)
 
@@ -202,7 +193,7 @@ async def test_who_waits_for_a_model_that_fails_is_moved_to_the_next(
     reply = await waiting.answer()
     assert (reply.model, reply.text, reply.attempts) == ("good", "hello", 1)
     assert (await ann.info(waiting.id)).model == "good"
-    await blocking.cancel(confirm_seconds=20)
+    await blocking.cancel(confirm_seconds=60)
 
 
 @pytest.mark.asyncio
@@ -211,10 +202,10 @@ async def test_who_is_cancelled_while_moved_ends_once(small: SmallRealm, ann: Re
     await until(lambda: small.realm.lanes["held"].attempts)
     waiting = [await ann.submit(Query.ask(f"hello {at}", "waits")) for at in range(20)]
     break_(small, "held")
-    await asyncio.gather(*(one.cancel(confirm_seconds=20) for one in waiting))
+    await asyncio.gather(*(one.cancel(confirm_seconds=60) for one in waiting))
     ends = [(await story(one))[-1] for one in waiting]
     assert len(ends) == 20
-    await blocking.cancel(confirm_seconds=20)
+    await blocking.cancel(confirm_seconds=60)
     await until(lambda: not small.realm.lanes.places)
     assert (await ann.me()).held_micro == 0
 
@@ -226,17 +217,17 @@ async def test_who_waits_for_a_model_that_fails_is_told_so(
 ) -> None:
     break_(small, "good")
     waiting = await ann.submit(Query.ask("hello", "good"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in waiting.events():
             if isinstance(event, Queued) and event.reason:
-                break
+                lane = next(lane for lane in (await ann.queue()).lanes if lane.model == "good")
+                if lane.trouble == event.reason:  # the seconds of both are of the same moment
+                    break
     assert event.model == "good"
     assert event.reason.startswith("good fails just now; it is tried again within")
-    lane = next(lane for lane in (await ann.queue()).lanes if lane.model == "good")
     assert lane.breaker == "open"
-    assert lane.trouble == event.reason
     # Its probe goes well after a rest, and that closes the breaker.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert (await waiting.answer()).text == "hello"
     lane = next(lane for lane in (await ann.queue()).lanes if lane.model == "good")
     assert (lane.breaker, lane.trouble) == ("closed", "")

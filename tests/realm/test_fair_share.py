@@ -1,6 +1,7 @@
 """Fair shares through the whole line: who sends much waits, and nobody waits for them.
 
-Nothing here measures time: what counts is the order in which the ledger settled.
+Nothing here measures time: what counts is the order in which queries began, of those that have
+ended. They may end in another one: where a worker's thread is starved the next slot goes on.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from traitlets.config import Config
 
 from mtor_kernel.protocol.identity import Role, User
-from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.query import Priority, Query, TableRow
+from tests.plugins import HELD, HeldBackend, held
 from tests.realms import OWNER, SmallRealm, small_realm
 
 pytestmark = pytest.mark.asyncio
@@ -40,17 +43,30 @@ backend = "echo"
 slots = 2
 rates = { query_micro = 10, input_token_micro = 1, output_token_micro = 2 }
 """
-#: The people's names in the order in which their queries were settled.
+ASKED = Query.ask("one two three four", max_tokens=20)
+#: What is asked of it takes a while, so that a slice is few of them.
+PACED = """
+[[models]]
+name = "paced"
+modality = "chat"
+backend = "echo"
+slots = 2
+rates = { query_micro = 10 }
+settings = { delay = 0.005 }
+"""
+#: The people's names in the order in which their queries began, of those that were settled.
 _ORDER = sa.text(
-    "SELECT query.person FROM query JOIN transfer ON transfer.pending_id = query.hold_id"
-    " WHERE query.model = :model ORDER BY transfer.id"
+    "SELECT person FROM query WHERE model = :model AND stage = 'settled' ORDER BY started_at, id"
 )
 
 
 async def submit(small: SmallRealm, user: User, model: str, count: int) -> None:
     await small.realm.arrive(user)
-    query = Query.ask("one two three four", model, max_tokens=20)
-    tried = (small.realm.submit(user, query, f"{model}-{n}") for n in range(count))
+    await submit_all(small, user, [msgspec.structs.replace(ASKED, model=model)] * count)
+
+
+async def submit_all(small: SmallRealm, user: User, asked: Sequence[Query]) -> None:
+    tried = (small.realm.submit(user, query, f"{query.model}-{n}") for n, query in enumerate(asked))
     await asyncio.gather(*tried)
 
 
@@ -121,16 +137,54 @@ async def test_a_role_of_twice_the_weight_has_twice_the_share(tmp_path: Path) ->
 
 async def test_who_comes_late_does_not_wait_for_what_others_sent_before(tmp_path: Path) -> None:
     crowd, late = User("crowd"), User("late")
-    async with small_realm(tmp_path, catalogue=LANES, config=CONFIG) as small:
-        await submit(small, crowd, "one", 300)
-        before = len(await settled(small, "one"))
-        await submit(small, late, "one", 5)
-        order = await until_had(small, "one", [late], 5)
-        # Since they came: their five, the crowd's turns between, and what ran meanwhile.
-        between = Counter(order[order.index("late") :])["crowd"]
-        assert between <= 5 + 2 + 2
-        assert before < 300
-        await small.realm.sysop.stop_queries(OWNER, "crowd")
+    with held(tmp_path / "plugins", words=3):
+        async with small_realm(tmp_path, catalogue=HELD, config=CONFIG) as small:
+            await small.realm.arrive(crowd)
+            # Twenty have three words, and are answered; the next ones stop before their fourth.
+            short, long = Query.ask("one two three", max_tokens=20), ASKED
+            asked = [msgspec.structs.replace(one, model="held") for one in (short, long)]
+            await submit_all(small, crowd, asked[:1] * 20 + asked[1:] * 280)
+            await until_had(small, "held", [crowd], 20)
+            # All five have come before the next turn.
+            await submit(small, late, "held", 5)
+            assert len(await settled(small, "held")) == 20
+            HeldBackend.let()
+            order = await until_had(small, "held", [late], 5)
+            # Since they came: their five, the crowd's turns between, and what ran meanwhile.
+            between = Counter(order[order.index("late") :])["crowd"]
+            assert between <= 5 + 2 + 2
+            await small.realm.sysop.stop_queries(OWNER, "crowd")
+            async with asyncio.timeout(SOON):
+                while small.realm.lanes.busy:
+                    await asyncio.sleep(0.02)
+
+
+async def test_who_asks_about_rows_together_has_no_more_than_who_asks_one_by_one(
+    tmp_path: Path,
+) -> None:
+    together, alone, rows = User("together"), User("alone"), 10
+    asked = msgspec.structs.replace(ASKED, model="paced", priority=Priority.BATCH)
+    async with small_realm(tmp_path, catalogue=PACED, config=CONFIG) as small:
+        await small.realm.sysop.drain(OWNER, "worker-0", True)
+        for user in (together, alone):
+            await small.realm.arrive(user)
+        words = asked.messages[0].text
+        tables = (
+            tuple(TableRow(words, f"{number}-{row}") for row in range(rows)) for number in range(60)
+        )
+        bundles = [msgspec.structs.replace(asked, rows=table) for table in tables]
+        await submit_all(small, together, bundles)
+        await submit_all(small, alone, [asked] * 600)
+        await small.realm.sysop.drain(OWNER, "worker-0", False)
+        had = Counter(await until_had(small, "paced", [alone], 400))
+        # Both of them wait all the time, the one in slices, the other in slices of bundles.
+        assert had["together"] * rows == pytest.approx(400, abs=150)
+        for name in ("together", "alone"):
+            await small.realm.sysop.stop_queries(OWNER, name)
+        async with asyncio.timeout(SOON):
+            while small.realm.lanes.busy:
+                await asyncio.sleep(0.02)
+        assert await small.realm.sysop.check_books() == []
 
 
 @pytest.mark.slow

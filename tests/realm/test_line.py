@@ -61,6 +61,14 @@ rates = { output_token_micro = 5 }
 settings = { chunks = 4, fail = true, fail_after = 2, fail_first = 1 }
 
 [[models]]
+name = "silent"
+modality = "chat"
+backend = "echo"
+slots = 2
+rates = { output_token_micro = 5 }
+settings = { chunks = 8, hang = true, fail_after = 3 }
+
+[[models]]
 name = "absent"
 modality = "chat"
 backend = "echo"
@@ -95,7 +103,7 @@ async def owner(small: SmallRealm) -> AsyncIterator[RealmClient]:
 
 async def until(running: Running, kind: type[Any]) -> Any:
     """Wait for the first event of a kind."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for event in running.events():
             if isinstance(event, kind):
                 return event
@@ -123,10 +131,10 @@ async def test_an_alias_leads_to_a_model(ann: RealmClient) -> None:
 async def test_a_running_query_is_cancelled_and_what_was_published_is_charged(
     ann: RealmClient,
 ) -> None:
-    running = await ann.submit(Query.ask("one two three four five six seven eight", "slow"))
+    running = await ann.submit(Query.ask("one two three four five six seven eight", "silent"))
     await until(running, Chunk)
     assert (await ann.me()).held_micro > 0
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await running.cancel()
         with pytest.raises(QueryCancelled):
             await running.answer()
@@ -137,6 +145,17 @@ async def test_a_running_query_is_cancelled_and_what_was_published_is_charged(
     assert info.stage == "cancelled"
     assert info.answer is not None
     assert info.answer.text.startswith("one")
+
+
+@pytest.mark.asyncio
+async def test_dask_is_asked_to_try_nothing_again(small: SmallRealm, ann: RealmClient) -> None:
+    running = await ann.submit(Query.ask("go", "stuck"))
+    await until(running, Started)
+    async with asyncio.timeout(60):
+        while not (tasks := list(small.scheduler.tasks.values())):
+            await asyncio.sleep(0.01)
+    assert [task.retries for task in tasks] == [0]
+    await running.cancel()
 
 
 @pytest.mark.asyncio
@@ -157,7 +176,7 @@ async def test_a_waiting_query_is_cancelled_for_nothing(ann: RealmClient) -> Non
 async def test_a_cancelled_query_stays_cancelled_however_often_one_says_so(
     ann: RealmClient,
 ) -> None:
-    running = await ann.submit(Query.ask("again and again", "slow"))
+    running = await ann.submit(Query.ask("again and again", "silent"))
     await asyncio.gather(*(ann.cancel(running.id) for _ in range(5)))
     with pytest.raises(QueryCancelled):
         await running.answer()
@@ -337,10 +356,10 @@ async def test_a_cap_of_running_queries_keeps_the_others_waiting(
 ) -> None:
     await ann.ask("make Ann known", model="echo")
     await small.realm.sysop.quota(OWNER, "ann", Quotas(running=1))
-    running = [await ann.submit(Query.ask("one two three", "slow")) for _ in range(2)]
+    running = [await ann.submit(Query.ask("one two three", model)) for model in ("silent", "echo")]
     await until(running[0], Started)
     assert (await ann.info(running[1].id)).stage == "queued"
-    assert (await running[0].answer()).text
+    await running[0].cancel()
     assert (await running[1].answer()).text
 
 
@@ -350,13 +369,13 @@ async def test_a_ban_closes_open_sockets_and_stops_what_runs(
 ) -> None:
     running = await ann.submit(Query.ask("one two three", "stuck"))
     await until(running, Started)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         await small.realm.sysop.ban(OWNER, "ann", "too loud")
         with pytest.raises((Banned, QueryCancelled)):
             await running.answer()
     with pytest.raises(Banned):
         await ann.ask("let me in", model="echo")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while small.realm.lanes.busy:
             await asyncio.sleep(0.01)
     await small.realm.sysop.unban(OWNER, "ann")
@@ -435,7 +454,7 @@ async def test_a_store_that_cannot_write_for_a_while_loses_nothing(
     await small.realm.store.write(lambda db: db.exec_driver_sql("PRAGMA query_only = ON"))
     with pytest.raises(Unavailable):
         await ann.ask("not now", model="echo")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while small.realm.state().lanes[1].running:
             await asyncio.sleep(0.02)
     with contextlib.suppress(Unavailable):
@@ -452,7 +471,7 @@ async def test_a_realm_that_closed_in_good_order_goes_on_where_it_was(tmp_path: 
         await until(held, Chunk)
     async with small_realm(tmp_path) as small, small.client() as client:
         for query in (held, *waiting):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await client.info(query.id)).stage != "settled":
                     await asyncio.sleep(0.02)
         assert await small.realm.sysop.check_books() == []

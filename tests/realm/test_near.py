@@ -10,15 +10,18 @@ import pytest
 from mtor_kernel.client import RealmClient
 from mtor_kernel.protocol.ngram import Chunk, Progress
 from mtor_kernel.protocol.query import Query
-from tests.realms import SmallRealm, small_realm
+from tests.realms import CATALOGUE, SmallRealm, small_realm
 
 pytestmark = pytest.mark.asyncio
+
+#: With a model that begins an answer and does not end it.
+ENDLESS = CATALOGUE.replace("rate = 50.0", "hang = true, fail_after = 1")
 
 
 async def loaded(small: SmallRealm, client: RealmClient, worker: str) -> None:
     """Have one worker load the slow model, and wait until it has."""
     await client.sysop(f"workers/{worker}/load", model="slow")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not any(
             one.name == worker and served.model == "slow" and served.loaded
             for one in small.realm.workers.infos()
@@ -38,7 +41,10 @@ async def test_who_comes_first_sees_the_model_being_loaded(tmp_path: Path) -> No
 
 
 async def test_the_worker_that_has_it_in_memory_is_filled_first(tmp_path: Path) -> None:
-    async with small_realm(tmp_path, workers=2) as small, small.client() as client:
+    async with (
+        small_realm(tmp_path, catalogue=ENDLESS, workers=2) as small,
+        small.client() as client,
+    ):
         await loaded(small, client, "worker-1")
         running = [await client.submit(Query.ask("one two three", "slow")) for _ in range(3)]
         for query in running:

@@ -12,6 +12,7 @@ import pytest
 from dask_workers.weights import BUNDLES, enter, pull
 from mtor_kernel.client import RealmClient
 from mtor_kernel.protocol.errors import NotFound
+from mtor_kernel.protocol.query import Query
 from tests.dask_workers.weights.hub_double import HubDouble, Trouble
 from tests.realms import small_realm
 
@@ -20,9 +21,18 @@ pytestmark = pytest.mark.asyncio
 NAME = "qwen2.5-0.5b"
 
 
+def place_whole(weights: Path) -> None:
+    """Put the model's file there, as long as the published one."""
+    known = BUNDLES[NAME].files[0]
+    place = weights / "models" / NAME / known.name
+    place.parent.mkdir(parents=True)
+    with place.open("wb") as file:
+        file.truncate(known.size_bytes)
+
+
 async def ended(realm: RealmClient, name: str) -> dict[str, object]:
     """Wait for the end of a pull."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             (found,) = [one for one in await realm.sysop("pulls") if one["model"] == name]
             if found.get("state", "running") != "running":
@@ -57,7 +67,7 @@ async def test_a_pull_is_stopped_with_what_is_here_kept(
         monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
         async with small_realm(tmp_path) as small, small.client() as realm:
             await realm.sysop("pull", model=NAME)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not hub.asked:
                     await asyncio.sleep(0.05)
             await realm.sysop("pull", model=NAME, on=False)
@@ -70,16 +80,42 @@ async def test_a_pull_is_stopped_with_what_is_here_kept(
 async def test_a_model_that_is_whole_already_is_served_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = BUNDLES[NAME].files[0]
     monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
     async with small_realm(tmp_path) as small, small.client() as realm:
-        place = tmp_path / "weights" / "models" / NAME / known.name
-        place.parent.mkdir(parents=True)
-        with place.open("wb") as file:
-            file.truncate(known.size_bytes)
+        place_whole(tmp_path / "weights")
         await realm.sysop("pull", model=NAME)
         assert (await ended(realm, NAME))["state"] == "done"
         assert NAME in [model.name for model in await realm.models()]
+
+
+@pytest.mark.slow
+async def test_queries_run_on_while_a_model_is_pulled_and_comes_into_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
+    async with small_realm(tmp_path) as small, small.client() as realm:
+        words = " ".join(f"word{n}" for n in range(20))
+        asked = [await realm.submit(Query.ask(words, "slow")) for _ in range(4)]
+        place_whole(tmp_path / "weights")
+        await asyncio.gather(*(realm.sysop("pull", model=NAME) for _ in range(5)))
+        assert (await ended(realm, NAME))["state"] == "done"
+        assert len(await realm.sysop("pulls")) == 1
+        assert [(await one.answer()).text.strip() for one in asked] == [words] * 4
+
+
+@pytest.mark.slow
+async def test_a_model_that_came_beside_a_broken_catalogue_says_what_to_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTOR_DATA", str(tmp_path / "weights"))
+    async with small_realm(tmp_path) as small, small.client() as realm:
+        place_whole(tmp_path / "weights")
+        (tmp_path / "catalogue.toml").write_text("[[models]]\nname = 3\n")
+        await realm.sysop("pull", model=NAME)
+        found = await ended(realm, NAME)
+        assert found["state"] == "failed"
+        assert "served when the catalogue is mended" in str(found["error"])
+        assert "line 2" in str(found["error"])
 
 
 @pytest.mark.slow
@@ -125,7 +161,7 @@ async def test_a_pull_does_not_outlive_who_asked_for_it(tmp_path: Path) -> None:
             stdout=asyncio.subprocess.DEVNULL,
             env={**os.environ, "HF_ENDPOINT": hub.url, "MTOR_DATA": str(tmp_path)},
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not hub.asked:
                 await asyncio.sleep(0.05)
             assert child.stdin is not None

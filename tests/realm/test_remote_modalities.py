@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.client import RealmClient
-from mtor_kernel.protocol.errors import BadInput
+from mtor_kernel.protocol.errors import BackendFailed, BadInput
 from mtor_kernel.protocol.query import Audio, Image
 from tests.dask_workers.contract import png, wav
 from tests.dask_workers.services.openai import OpenAIService
+from tests.dask_workers.services.service import Asked, Reply, Service
 from tests.dask_workers.services.weather import WeatherService
-from tests.realms import small_realm
+from tests.realms import CATALOGUE, small_realm
 
 RATES = {
     "chat": "output_token_micro = 3",
@@ -118,3 +119,31 @@ async def test_a_registered_api_is_called(tmp_path: Path) -> None:
                 await realm.api("weather", latitude=91, longitude=13.41)
             with pytest.raises(BadInput, match="takes no parameter 'url'"):
                 await realm.api("weather", latitude=1, longitude=1, url="http://evil.example")
+
+
+class Abyss(Service):
+    """Answers what nests deeper than anybody reads."""
+
+    def reply(self, asked: Asked) -> Reply:
+        return Reply([b"[" * 40 + b"]" * 40])
+
+
+@pytest.mark.asyncio
+async def test_an_answer_without_a_bottom_costs_its_query_and_not_the_workers_link(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = """
+[[models]]
+name = "abyss"
+modality = "api"
+backend = "http_api"
+rates = {{ query_micro = 100 }}
+settings = {{ url = "{url}" }}
+"""
+    with Abyss() as abyss:
+        catalogue = CATALOGUE + entry.format(url=abyss.url)
+        async with small_realm(tmp_path, catalogue=catalogue) as small, small.client() as realm:
+            with pytest.raises(BackendFailed, match="nests deeper"):
+                await realm.api("abyss")
+            assert (await realm.ask("still here", model="echo")).text == "still here"
+    assert not any("frame was refused" in one.getMessage() for one in caplog.records)

@@ -12,20 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtor_kernel.protocol.account import Charge
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
 from mtor_kernel.protocol.errors import Banned, NotFound
 from mtor_kernel.protocol.lifecycle import IllegalStep, Stage
-from mtor_kernel.protocol.ngram import (
-    Chunk,
-    Notice,
-    Progress,
-    Queued,
-    Requeued,
-    Settled,
-    Started,
-)
-from mtor_kernel.protocol.query import Image, Text
-from mtor_kernel.realm.followers import CHUNK_CHARACTERS, KEPT_UNITS, Follower
-from mtor_kernel.realm.streams import Stream
+from mtor_kernel.protocol.ngram import Chunk, Notice, Progress, Queued, Requeued, Settled, Started
+from mtor_kernel.protocol.query import Data, Image, Modality, RowAnswer, Rows, Text
+from mtor_kernel.protocol.views import QueryInfo
+from mtor_kernel.realm.followers import CHUNK_CHARACTERS, KEPT_CHARACTERS, Follower
+from mtor_kernel.realm.streams import Stream, replay
 
 QUERY, BLOB = "0" * 32, "b" * 64
 
@@ -107,6 +101,16 @@ async def test_words_and_pictures_come_in_the_order_in_which_they_were_made() ->
         Chunk(QUERY, 1, 8, 13, text="after"),
     ]
     assert stream.parts == (Text("before "), Image(BLOB), Text("after"))
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
+    told = QueryInfo(
+        QUERY, "echo", "echo", Modality.CHAT, Stage.SETTLED,
+        created_at=5000.0, started_at=5001.0, ended_at=1400.0, attempt=1,
+    )  # fmt: skip
+    end = replay(told, "ann").end
+    assert isinstance(end, Settled)
+    assert (end.seconds, end.running_seconds) == (0.0, 0.0)
 
 
 @pytest.mark.asyncio
@@ -202,6 +206,37 @@ async def test_a_reader_that_does_not_read_is_given_a_bounded_batch_when_it_does
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("character", ["x", "ß", "猫", "🐈", "\x01"])
+async def test_whatever_is_unread_costs_a_connection_at_most_a_frame(character: str) -> None:
+    streams = [Stream(f"{number:032x}", "ann") for number in range(20)]
+    follower = follower_of(*streams)
+    for stream in streams:
+        stream.start(1)
+        stream.show(Progress(stream.query, 1, 0.5))
+        stream.add(character * 3 * CHUNK_CHARACTERS, None)
+        await follower.add(stream.query)
+    for _ in range(6):
+        batch = await follower.next()
+        assert sum(len(encode(ngram)) for ngram in batch) <= MAX_FRAME_BYTES
+
+
+@pytest.mark.asyncio
+async def test_of_previews_and_other_parts_one_is_given_at_a_time() -> None:
+    streams = [Stream(f"{number:032x}", "ann") for number in range(4)]
+    follower = follower_of(*streams)
+    for number, stream in enumerate(streams):
+        stream.start(1)
+        if number % 2:
+            stream.show(Progress(stream.query, 1, 0.5, preview=b"p" * 50_000))
+        else:
+            stream.add("", Data({"vector": [0.5] * 10_000}))
+        await follower.add(stream.query)
+    for _ in streams:
+        heavy = [ngram for ngram in await follower.next() if isinstance(ngram, Chunk | Progress)]
+        assert len(heavy) == 1
+
+
+@pytest.mark.asyncio
 async def test_many_queries_take_turns_in_one_reader() -> None:
     streams = [Stream(f"{number:032x}", "ann") for number in range(40)]
     follower = follower_of(*streams)
@@ -224,7 +259,7 @@ async def test_of_many_unread_answers_few_are_kept_and_all_are_told() -> None:
     async def find(user: str, query: str) -> Stream:
         stream = Stream(query, user)
         stream.start(1)
-        stream.add(query[-2:] * (KEPT_UNITS // 4), None)
+        stream.add(query[-2:] * (KEPT_CHARACTERS // 4), None)
         stream.finish(Stage.SETTLED, Settled(query, 1, "echo", Charge()))
         made.append(weakref.ref(stream))
         return stream
@@ -241,7 +276,29 @@ async def test_of_many_unread_answers_few_are_kept_and_all_are_told() -> None:
             if isinstance(ngram, Chunk):
                 told[ngram.query] += ngram.text
         assert sum(stream() is not None for stream in made) <= 3
-    assert told == {query: query[-2:] * (KEPT_UNITS // 4) for query in queries}
+    assert told == {query: query[-2:] * (KEPT_CHARACTERS // 4) for query in queries}
+
+
+@pytest.mark.asyncio
+async def test_unread_answers_to_rows_are_kept_by_what_they_hold_and_not_by_their_number() -> None:
+    async def find(user: str, query: str) -> Stream:
+        stream = Stream(query, user)
+        stream.start(1)
+        stream.add("", part)
+        stream.finish(Stage.SETTLED, Settled(query, 1, "echo", Charge()))
+        made.append(weakref.ref(stream))
+        return stream
+
+    part = Rows((RowAnswer(0, (Text("x" * (KEPT_CHARACTERS // 8)),)),))
+    made: list[weakref.ref[Stream]] = []
+    follower = Follower("ann", find, lambda follower: None)
+    for number in range(20):
+        await follower.add(f"{number:032x}")
+    assert sum(stream() is not None for stream in made) <= 8
+    told = set()
+    while follower.following:
+        told |= {one.query for one in await follower.next() if isinstance(one, Chunk)}
+    assert len(told) == 20
 
 
 @pytest.mark.asyncio

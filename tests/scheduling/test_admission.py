@@ -42,6 +42,13 @@ def test_too_many_queries_in_a_minute_wait_for_seconds() -> None:
     )
 
 
+def test_one_is_said_as_one() -> None:
+    error = refusal(Quotas(queries_per_minute=1), queries_per_minute=Use(1, resets_at=NOW + 14.2))
+    assert error.message.startswith("You may have 1 query a minute and have used 1: ")
+    error = refusal(Quotas(tokens_per_day=1), tokens=2)
+    assert error.message.startswith("You may have 1 token a day, and this query alone may take 2: ")
+
+
 def test_tokens_of_the_day_are_counted_with_the_worst_case_of_this_query() -> None:
     quotas, use = Quotas(tokens_per_day=1000), Use(960, resets_at=MIDNIGHT)
     admit(Standing({"tokens_per_day": use}), quotas, 0, 40, NOW, paused=False)
@@ -140,3 +147,37 @@ def test_a_query_is_admitted_exactly_when_every_rule_has_room_for_it(
     if error is not None:
         assert error.details["used"] + error.details["needed"] > error.details["limit"]
         assert error.message.endswith(".")
+
+
+def rows_refused(rows: int, limit: int, use: Use) -> QuotaExceeded:
+    quotas, standing = Quotas(queries_per_minute=limit), Standing({"queries_per_minute": use})
+    with pytest.raises(QuotaExceeded) as refused:
+        admit(standing, quotas, 0, 0, NOW, rows, paused=False)
+    return refused.value
+
+
+def test_rows_count_as_so_many_queries_of_a_minute() -> None:
+    use = Use(6, resets_at=NOW + 14.2)
+    quotas, standing = Quotas(queries_per_minute=10), Standing({"queries_per_minute": use})
+    admit(standing, quotas, 0, 0, NOW, 4, paused=False)
+    error = rows_refused(5, 10, use)
+    assert error.details == {"limit": 10, "used": 6, "needed": 5}
+    assert error.message == (
+        "You may have 10 queries a minute and have used 6; this query may take 5: ask for fewer "
+        "rows at once, or try again in 15 s, by 15:10 UTC."
+    )
+
+
+def test_more_rows_than_a_minute_has_are_not_told_to_wait() -> None:
+    error = rows_refused(11, 10, Use(0))
+    assert error.retry_after_seconds is None
+    assert error.message == (
+        "You may have 10 queries a minute, and this query alone may take 11: ask for fewer rows at "
+        "once."
+    )
+
+
+@pytest.mark.parametrize("rule", ["running", "waiting"])
+def test_rows_wait_and_run_as_one_query(rule: str) -> None:
+    standing = Standing({rule: Use(1)})
+    admit(standing, Quotas(**{rule: 2}), 0, 0, NOW, 256, paused=False)

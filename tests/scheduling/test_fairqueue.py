@@ -221,3 +221,36 @@ def test_strangers_are_forgotten_while_others_wait_all_the_time() -> None:
             assert ticket is not None
             queue.ended(ticket.query)
     assert queue.known_users < 10
+
+
+def test_what_would_be_popped_can_be_looked_at() -> None:
+    queue = FairQueue()
+    assert queue.peek() is None
+    push(queue, "ann1", "ann2", "ann3", "bob1", priority=Priority.BATCH)
+    queue.remove("ann1")
+    first, waiting = queue.peek() or (None, 0)
+    assert (first and first.query, waiting) == ("ann2", 2)
+    push(queue, "bob2")
+    first, waiting = queue.peek() or (None, 0)
+    assert (first and first.query, waiting) == ("bob2", 1)
+    assert queue.pop() == first
+
+
+def test_a_users_batch_tickets_can_be_popped_in_one_go_and_count_as_one_dear_one() -> None:
+    queue = FairQueue()
+    push(queue, *(f"ann{n}" for n in range(6)), *(f"bob{n}" for n in range(6)), cost=1,
+         priority=Priority.BATCH)  # fmt: skip
+    first = queue.pop()
+    more = [queue.pop_batch("ann") for _ in range(2)]
+    assert [ticket and ticket.query for ticket in (first, *more)] == ["ann0", "ann1", "ann2"]
+    assert [query[:3] for query in pop_all(queue)[:3]] == ["bob"] * 3
+
+
+def test_nobody_pops_the_batch_tickets_of_a_blocked_user_nor_interactive_ones() -> None:
+    queue = FairQueue()
+    push(queue, "ann1", priority=Priority.BATCH)
+    push(queue, "bob1")
+    queue.block("ann")
+    assert queue.pop_batch("ann") is None
+    assert queue.pop_batch("bob") is None
+    assert queue.pop_batch("carl") is None

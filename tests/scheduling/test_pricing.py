@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from mtor_kernel.protocol.account import RateCard, Usage
 from mtor_kernel.protocol.errors import BadInput, TooLarge, UnknownOption
-from mtor_kernel.protocol.query import Audio, Image, Message, Modality, Options, Query, Text
+from mtor_kernel.protocol.query import (
+    Audio,
+    Image,
+    Message,
+    Modality,
+    Options,
+    Query,
+    TableRow,
+    Text,
+)
 from mtor_kernel.scheduling import pricing
 from tests.scheduling.examples import RATES, make_spec
 
@@ -161,7 +170,7 @@ def test_the_worst_case_has_the_figures_of_its_modality_and_no_others(modality: 
     query = Query((Message("user", (Text("a"), Audio(BLOB))),))
     most = pricing.worst_case(query, make_spec(modality=modality))
     filled = {name for name in FIGURES if getattr(most, name)}
-    assert filled == {*pricing.FIGURES[modality], "compute_ms"}
+    assert filled == {*pricing.FIGURES[modality], "compute_ms", "rows"}
 
 
 @pytest.mark.parametrize(
@@ -238,3 +247,73 @@ def test_service_counts_an_output_token_for_two() -> None:
     assert pricing.service(Usage(input_tokens=10, output_tokens=5)) == 20
     assert pricing.service(Usage()) == 1
     assert pricing.service(Usage(compute_ms=250)) == 250
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[Query, Modality]:
+    modality = draw(st.sampled_from([Modality.CHAT, Modality.EMBEDDING]))
+    chats = modality is Modality.CHAT
+    texts = draw(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=20))
+    tokens = draw(st.none() | st.integers(1, 4096)) if chats else None
+    before = draw(st.lists(st.text(max_size=60), max_size=3)) if chats else []
+    turns = (*(Message("system", (Text(said),)) for said in before),)
+    rows = tuple(TableRow(text, f"k{n}") for n, text in enumerate(texts))
+    first = Message("user", (Text(texts[0]),))
+    return Query((*turns, first), options=Options(max_tokens=tokens), rows=rows), modality
+
+
+@given(tables(), rate_cards(), st.sampled_from([None, 32, 512]))
+def test_the_worst_case_of_rows_is_that_of_each_alone_together(
+    asked: tuple[Query, Modality], rates: RateCard, context: int | None
+) -> None:
+    query, modality = asked
+    spec = make_spec(modality=modality, rates=rates, context_tokens=context)
+    alone = [pricing.worst_case(query.of_row(row.text), spec) for row in query.rows]
+    most = pricing.worst_case(query, spec)
+    for name in (*pricing.FIGURES[modality], "rows"):
+        assert getattr(most, name) == sum(getattr(one, name) for one in alone), name
+    # They take turns: no more time than the query has.
+    assert most.compute_ms == query.ttl_seconds * 1000
+    hold = pricing.hold_for(query, spec)
+    assert hold <= sum(pricing.hold_for(query.of_row(row.text), spec) for row in query.rows)
+    assert (hold == 0) == rates.free
+
+
+def test_each_answered_row_is_a_query_on_the_bill() -> None:
+    rates = RateCard(query_micro=10, output_token_micro=1)
+    assert pricing.price(Usage(output_tokens=3, rows=4), rates) == 43
+    assert pricing.price(Usage(output_tokens=3), rates) == 13
+    assert pricing.charge_for(Usage(output_tokens=3, rows=400), rates, 99).amount_micro == 99
+
+
+def test_where_no_row_was_answered_nothing_is_charged() -> None:
+    for rates in (RateCard(query_micro=10), RateCard(output_token_micro=2)):
+        assert pricing.price(Usage(rows=0), rates) == 0
+        assert pricing.price(Usage(), rates) > 0
+
+
+def test_one_row_that_cannot_fit_is_told_for_all_of_them() -> None:
+    spec = make_spec(context_tokens=100)
+    words = ("hi", "x" * (99 * pricing.MAX_BYTES_PER_TOKEN + 1), "ho")
+    rows = tuple(TableRow(text, f"k{n}") for n, text in enumerate(words))
+    with pytest.raises(TooLarge, match="shorten it"):
+        pricing.worst_case(Query((Message("user", (Text("hi"),)),), rows=rows), spec)
+
+
+def test_as_many_and_as_long_rows_as_may_be_have_a_price_that_everybody_can_hold() -> None:
+    rates = RateCard(query_micro=2**53 - 1, output_token_micro=2**53 - 1)
+    rows = tuple(TableRow("x" * 900, f"k{n}") for n in range(256))
+    spec = make_spec(rates=rates, max_output_tokens=10**9)
+    asked = Query((Message("user", (Text("x" * 900),)),), options=Options(max_tokens=10**9))
+    hold = pricing.hold_for(Query(asked.messages, options=asked.options, rows=rows), spec)
+    assert hold == 2**53 - 1
+
+
+def test_the_estimate_of_rows_is_that_of_each_together() -> None:
+    one = Query.ask("word " * 20, max_tokens=100)
+    rows = tuple(TableRow("word " * 20, f"k{n}") for n in range(8))
+    many = Query(one.messages, options=one.options, rows=rows)
+    single, together = (
+        pricing.cost_estimate(pricing.worst_case(query, make_spec()), 10) for query in (one, many)
+    )
+    assert together == 8 * single

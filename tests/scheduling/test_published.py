@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mtor_kernel.protocol.account import Usage
+from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.query import (
     Audio,
     Data,
@@ -16,6 +17,9 @@ from mtor_kernel.protocol.query import (
     Options,
     Part,
     Query,
+    RowAnswer,
+    Rows,
+    TableRow,
     Text,
 )
 from mtor_kernel.scheduling import pricing
@@ -73,3 +77,35 @@ def test_it_never_costs_more_than_the_hold(
     spec = make_spec(modality=modality)
     counted = published(query, spec, parts * 100, 10**9)
     assert pricing.price(counted, spec.rates, answered=False) <= pricing.hold_for(query, spec)
+
+
+def table(*texts: str) -> Query:
+    return ask(Text(texts[0]), rows=tuple(TableRow(text, text[:9]) for text in texts))
+
+
+NO = ErrorInfo("bad_input", "No.")
+ROWS = Rows((RowAnswer(0, (DATA,)), RowAnswer(1, error=NO))), Rows((RowAnswer(3, (DATA,)),))
+
+
+def test_of_rows_those_are_counted_that_were_answered() -> None:
+    query = table("a" * 40, "b" * 400, "c" * 4000, "d" * 8)
+    embedded = published(query, make_spec(modality=Modality.EMBEDDING), ROWS, 0)
+    assert (embedded.rows, embedded.input_tokens, embedded.estimated) == (2, 12, True)
+    chatted = published(query, make_spec(), ROWS, 7)
+    assert (chatted.rows, chatted.output_tokens) == (2, 7)
+    assert published(query, make_spec(), (), 0).rows == 0
+
+
+def test_of_rows_none_that_was_not_asked_is_read() -> None:
+    """What a worker says may be wrong."""
+    spec = make_spec(modality=Modality.EMBEDDING)
+    assert published(table("a" * 40), spec, (Rows((RowAnswer(200),)),), 0).input_tokens == 0
+
+
+@pytest.mark.parametrize("modality", [Modality.CHAT, Modality.EMBEDDING])
+def test_rows_never_cost_more_than_their_hold(modality: Modality) -> None:
+    query, spec = table("a" * 40, "b" * 400, "c", "d"), make_spec(modality=modality)
+    every = Rows(tuple(RowAnswer(n) for n in range(4)))
+    for parts in ((every,), ROWS, ROWS * 100, ()):
+        counted = published(query, spec, parts, 10**9)
+        assert pricing.price(counted, spec.rates) <= pricing.hold_for(query, spec)

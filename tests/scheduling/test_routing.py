@@ -10,6 +10,7 @@ from mtor_kernel.protocol.identity import SCOPE_QUERY, SCOPE_SYSOP, Role, User
 from mtor_kernel.protocol.query import Modality
 from mtor_kernel.scheduling.fit import check_role
 from mtor_kernel.scheduling.routing import (
+    MAX_DEPTH,
     Catalogue,
     build_catalogue,
     candidates,
@@ -129,6 +130,31 @@ def test_aliases_may_not_go_round_in_a_circle(aliases: dict[str, list[str]], cir
     assert f"({circle})" in refused.value.message
 
 
+def ladder(steps: int, *, twice: bool = False) -> dict[str, list[str]]:
+    """Aliases of which each names the next, the last one a model."""
+    names = [f"{side}{at}" for at in range(steps) for side in ("a", "b")]
+    deeper = {name: [f"{side}{int(name[1:]) + 1}" for side in "ab"[: 1 + twice]] for name in names}
+    return {**deeper, f"a{steps - 1}": ["echo"], f"b{steps - 1}": ["echo"]}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_aliases_lead_to_a_model_in_few_steps(turned: bool) -> None:
+    def build(steps: int) -> Catalogue:
+        aliases = list(ladder(steps).items())
+        return build_catalogue([make_spec("echo")], dict(aliases[::-1] if turned else aliases))
+
+    (found,) = expand(build(MAX_DEPTH), "a0")
+    assert found.name == "echo"
+    for steps in (MAX_DEPTH + 1, 3000):
+        with pytest.raises(BadInput, match="through more than 20 others"):
+            build(steps)
+
+
+def test_as_many_ways_as_there_may_be_take_no_longer_than_few() -> None:
+    catalogue = build_catalogue([make_spec("echo")], ladder(MAX_DEPTH, twice=True))  # 2 ** 20 ways
+    assert [spec.name for spec in expand(catalogue, "a0")] == ["echo"]
+
+
 def test_a_chain_may_mix_talking_and_seeing_but_not_talking_and_drawing() -> None:
     models = [make_spec(kind, modality=Modality(kind)) for kind in ("chat", "vision", "image")]
     build_catalogue(models, {"any": ["chat", "vision"]})
@@ -174,8 +200,12 @@ def test_an_empty_catalogue_is_one() -> None:
             ("output_token_micro = 20", "image_micro = 20"),
             r"prices nothing that chat uses.*price one of query_micro, .*at rates in line 11",
         ),
-        (("[aliases]", "[alias]"), r"unknown field `alias`: mend its spelling"),
-        (('fast = ["echo"]', "fast = 3"), r"aliases"),
+        (("[aliases]", "[alias]"), r"unknown field `alias`: mend its spelling.*in line 1"),
+        (("[aliases]", "slots = 3\n[aliases]"), r"unknown field `slots`.*in line 1"),
+        (('fast = ["echo"]', "fast = 3"), r"in aliases, at 'fast', in line 3"),
+        (('fast = ["echo"]', 'fast = ["E O"]'), r"lower-case.*in aliases, at 'fast', in line 3"),
+        (('fast = ["echo"]', '"A B" = ["echo"]'), r"lower-case.*in aliases, at 'A B', in line 3"),
+        (("slots = 2", "silence_seconds = inf"), r"86400.*at silence_seconds in line 9"),
         (('fast = ["echo"]', 'fast = ["ecco"]'), r"Did you mean 'echo'.*line 3"),
         (('fast = ["echo"]', 'fast = ["fast"]'), r"in a circle.*line 3"),
         (('name = "smollm2"', 'name = "echo"'), r"stands twice.*line 19"),

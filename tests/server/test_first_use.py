@@ -16,6 +16,7 @@ from tests.personal import end_realms, started_realms
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_loading_the_extension_loads_nothing_heavy() -> None:
     program = """
 import jupyter_server.serverapp, sys
@@ -25,7 +26,7 @@ mtor_kernel._jupyter_server_extension_points()
 heavy = {"dask", "distributed", "filelock", "psutil", "sqlalchemy", "aiohttp"}
 assert not (set(sys.modules) - before) & heavy
 """
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=100)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def place(tmp_path: Path, jp_environ, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.mark.slow
 async def test_many_first_requests_start_one_realm(place: RuntimeFile, jp_fetch) -> None:
     assert place.read() is None
-    asking = [jp_fetch("mtor", "api", "me") for _ in range(8)]
+    asking = [jp_fetch("mtor", "api", "me", request_timeout=100) for _ in range(8)]
     answers = await asyncio.gather(*asking)
     users = {json.loads(answer.body)["user"] for answer in answers}
     assert len(users) == 1

@@ -56,7 +56,7 @@ async def test_the_realms_close_code_reaches_the_client(dial, upstream: Upstream
 async def test_the_clients_close_code_reaches_the_realm(dial, upstream: Upstream) -> None:
     socket = await dial()
     socket.close(4999, "enough")
-    assert await asyncio.wait_for(upstream.socket_closed, 5) == (4999, "enough")
+    assert await asyncio.wait_for(upstream.socket_closed, 60) == (4999, "enough")
 
 
 async def test_a_realm_that_dies_is_told_as_a_restart(dial, upstream: Upstream) -> None:
@@ -64,7 +64,7 @@ async def test_a_realm_that_dies_is_told_as_a_restart(dial, upstream: Upstream) 
     await socket.write_message("one")
     await socket.read_message()
     await upstream.stop()
-    assert await asyncio.wait_for(socket.read_message(), 5) is None
+    assert await asyncio.wait_for(socket.read_message(), 60) is None
     assert socket.close_code == 1012
     await refused(dial(), 503)
     await upstream.start()
@@ -74,9 +74,9 @@ async def test_a_realm_that_dies_is_told_as_a_restart(dial, upstream: Upstream) 
 async def test_a_page_is_told_why_the_realm_lets_nobody_in(dial, upstream: Upstream) -> None:
     upstream.refusal = Banned("The sysop has closed this realm to you.").info()
     socket = await dial()
-    said = decode(await asyncio.wait_for(socket.read_message(), 5), RealmNGram)
+    said = decode(await asyncio.wait_for(socket.read_message(), 60), RealmNGram)
     assert said == Error(upstream.refusal)
-    assert await asyncio.wait_for(socket.read_message(), 5) is None
+    assert await asyncio.wait_for(socket.read_message(), 60) is None
     assert (socket.close_code, socket.close_reason) == (1008, upstream.refusal.message)
 
 

@@ -14,6 +14,7 @@ from tornado.websocket import WebSocketHandler
 
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.errors import ErrorInfo
+from tests.ports import free_port
 
 #: A flood is 128 MiB.
 PIECE_BYTES = 1024 * 1024
@@ -40,7 +41,8 @@ class Upstream:
         self.socket_closed: asyncio.Future[tuple[int | None, str | None]]
         #: What everybody is refused with.
         self.refusal: ErrorInfo | None = None
-        self.port = 0
+        #: The same after a stop.
+        self.port = free_port()
         self._server: HTTPServer | None = None
 
     @property
@@ -60,9 +62,7 @@ class Upstream:
             (r"/.*", Echo),
         ]
         self._server = HTTPServer(Application([(path, kind, shared) for path, kind in routes]))
-        sockets = bind_sockets(self.port, "127.0.0.1")
-        self._server.add_sockets(sockets)
-        self.port = sockets[0].getsockname()[1]
+        self._server.add_sockets(bind_sockets(self.port, "127.0.0.1"))
         return self
 
     async def stop(self) -> None:

@@ -11,15 +11,30 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.codec import encode
 from mtor_kernel.protocol.identity import Role
-from mtor_kernel.protocol.query import Image, Message, Modality, Priority, Query, Text
+from mtor_kernel.protocol.lifecycle import Stage
+from mtor_kernel.protocol.query import (
+    Answer,
+    Image,
+    Message,
+    Modality,
+    Priority,
+    Query,
+    RowAnswer,
+    Rows,
+    TableRow,
+    Text,
+)
 from mtor_kernel.protocol.quota import Quotas, Standing
-from mtor_kernel.storage import Store, ledger, people, queries
+from mtor_kernel.storage import Store, acceptance, endings, ledger, people, queries, records
+from mtor_kernel.storage.rows import Accepted, Dispatched, NewQuery
 
 #: A day at noon, UTC.
 NOON = 1_750_075_200.0
 NO_RULES = Quotas()
+ANSWER = Answer((Text("A queue and its slots."),))
 #: In a folder whose database is on a server: its URL.
 URL_FILE = "database.url"
 
@@ -37,7 +52,9 @@ def opened(folder: Path) -> Store:
     return Store.open(url_of(folder), folder / "blobs")
 
 
-def admit_all(standing: Standing, quotas: Quotas, hold_micro: int, tokens: int, now: float) -> None:
+def admit_all(
+    standing: Standing, quotas: Quotas, hold_micro: int, tokens: int, now: float, asked: int
+) -> None:
     """Say yes."""
 
 
@@ -56,12 +73,14 @@ def new_query(
     at: float = NOON,
     tokens: int = 50,
     blobs: frozenset[str] = frozenset(),
-) -> queries.NewQuery:
-    """A query that nothing is wrong with."""
+    rows: tuple[str, ...] = (),
+) -> NewQuery:
+    """A query that nothing is wrong with; with `rows` one of rows that have these keys."""
     name = query_id()
     parts = (Text(prompt), *(Image(blob) for blob in sorted(blobs)))
-    body = encode(Query((Message("user", parts),), model))
-    return queries.NewQuery(
+    table = tuple(TableRow(prompt, row) for row in rows)
+    body = encode(Query((Message("user", parts),), model, rows=table))
+    return NewQuery(
         id=name,
         user=user,
         key=key or f"key-{name}",
@@ -77,6 +96,7 @@ def new_query(
         created_at=at,
         expires_at=at + 600,
         blobs=dict.fromkeys(blobs, Image),
+        rows=rows,
     )
 
 
@@ -92,18 +112,37 @@ def person(
 
 def accept(
     store: Store,
-    new: queries.NewQuery,
+    new: NewQuery,
     quotas: Quotas = NO_RULES,
-    decide: queries.Decide = admit_all,
-) -> queries.Accepted:
+    decide: acceptance.Decide = admit_all,
+) -> Accepted:
     """Write a query down."""
-    return store.write_sync(lambda db: queries.accept(db, new, quotas, decide))
+    return store.write_sync(lambda db: acceptance.accept(db, new, quotas, decide))
 
 
-def dispatch(store: Store, id: str, at: float = NOON) -> queries.Dispatched:
+def answer_to(*rows: int) -> Answer:
+    """An answer to these rows of a query."""
+    return Answer((Rows(tuple(RowAnswer(row, (Text("yes"),)) for row in rows)),))
+
+
+def dispatch(store: Store, id: str, at: float = NOON) -> Dispatched:
     """Begin an attempt of one query."""
     (begun,) = store.write_sync(lambda db: queries.dispatch(db, [id], store.epoch, at))
     return begun
+
+
+def stage(store: Store, id: str) -> Stage:
+    return store.read_sync(lambda db: records.info(db, id, None)).stage
+
+
+def settle(
+    store: Store, id: str, attempt: int = 1, epoch: int | None = None, micro: int = 60
+) -> bool:
+    of = store.epoch if epoch is None else epoch
+    charge = Charge(micro, Usage(input_tokens=4, output_tokens=5))
+    return store.write_sync(
+        lambda db: endings.settle(db, id, attempt, of, ANSWER, charge, NOON + 2)
+    )
 
 
 def balance(store: Store, name: str) -> ledger.Balance:

@@ -11,11 +11,21 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mtor_kernel.protocol.errors import BadInput, NotFound, QuotaExceeded, TooLarge
-from mtor_kernel.protocol.ngram import AttemptRef
+from mtor_kernel.protocol.errors import BadInput, NotFound, QuotaExceeded, TooLarge, Unavailable
+from mtor_kernel.protocol.link import AttemptRef
 from mtor_kernel.protocol.query import Answer, Image
 from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.storage import Blobs, Store, processes, queries, quotas, references, schema
+from mtor_kernel.storage import (
+    Blobs,
+    Store,
+    endings,
+    processes,
+    queries,
+    quotas,
+    references,
+    schema,
+)
+from mtor_kernel.storage.rows import Dispatched
 from tests.storage.helpers import NOON, accept, dispatch, new_query, person
 
 pytestmark = pytest.mark.asyncio
@@ -178,7 +188,7 @@ async def test_old_blobs_that_no_query_names_are_collected(
     new = new_query(blobs=frozenset({asked.id}))
     accept(store, new)
     answer = Answer((Image(told.id), Image(asked.id), Image("0" * 64)))
-    store.write_sync(lambda db: queries.cancel(db, new.id, clock.now, answer=answer))
+    store.write_sync(lambda db: endings.cancel(db, new.id, clock.now, answer=answer))
     assert await blobs.collect(clock.now + TTL - 1) == 0
     assert await blobs.collect(clock.now + TTL + 1) == 1
     assert files(store) == {asked.id, told.id}
@@ -231,6 +241,18 @@ async def test_a_lost_file_is_no_blob_until_it_is_put_again(blobs: Blobs) -> Non
     await blobs.open("ann", info.id)
 
 
+async def test_a_folder_that_is_gone_is_said_and_the_store_knows(
+    blobs: Blobs, store: Store
+) -> None:
+    assert store.is_there()
+    store.blob_dir.rename(store.blob_dir.with_name("elsewhere"))
+    with pytest.raises(Unavailable, match=r"cannot be written \(No such file or directory\)"):
+        await blobs.put("ann", PICTURE, "image/png")
+    assert not store.is_there()
+    store.blob_dir.with_name("elsewhere").rename(store.blob_dir)
+    assert store.is_there()
+
+
 async def test_collecting_and_putting_at_once_lose_nothing(
     blobs: Blobs, store: Store, clock: Clock
 ) -> None:
@@ -245,7 +267,7 @@ async def test_collecting_and_putting_at_once_lose_nothing(
             await blobs.open("ann", info.id)
 
 
-def written(store: Store, begun: queries.Dispatched, blob: str) -> None:
+def written(store: Store, begun: Dispatched, blob: str) -> None:
     """Have an attempt keep a blob."""
     ref = AttemptRef(begun.id, begun.attempt, store.epoch)
     store.write_sync(lambda db: references.refer_written(db, ref, blob))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from mtor_kernel.protocol.errors import StorageFull
-from mtor_kernel.storage import Blobs, Store, audit, people, queries
+from mtor_kernel.storage import Blobs, Store, audit, people, records
 from tests.storage.helpers import NOON, accept, balance, new_query, opened, person, problems
 from tests.storage.test_writer import Gate, meet, names
 
@@ -132,11 +132,11 @@ def test_a_full_disk_loses_nothing_and_the_realm_goes_on_when_there_is_space(
             assert balance(store, "ann").held_micro == len(accepted)
             assert problems(store) == []
             file.unlink()
-        assert store.read_sync(lambda db: queries.unfinished(db, "ann")) == accepted
+        assert store.read_sync(lambda db: records.unfinished(db, "ann")) == accepted
     # To fold its log into the database takes as much again.
     reserve.unlink()
     with closing(opened(small_disk)) as store:
-        assert store.read_sync(lambda db: queries.unfinished(db, "ann")) == accepted
+        assert store.read_sync(lambda db: records.unfinished(db, "ann")) == accepted
         assert problems(store) == []
 
 
@@ -148,7 +148,7 @@ async def test_on_a_full_disk_each_of_many_is_told_and_none_is_half_written(
     store = await asyncio.to_thread(opened, small_disk)
     ballast = fill_disk(small_disk)
 
-    def write(name: str) -> people.Person:
+    def write(name: str) -> Coroutine[Any, Any, tuple[people.Person, audit.Entry]]:
         return store.write(
             lambda db: (
                 people.ensure(db, name, "user", NOON),

@@ -9,11 +9,27 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mtor_kernel.storage import Store, migrations, schema
+from mtor_kernel.protocol.errors import ErrorInfo, RowsKnown
+from mtor_kernel.storage import Store, endings, migrations, queries, schema
 from mtor_kernel.storage.database import database_of
 from mtor_kernel.storage.migrations import upgrade
 from mtor_kernel.storage.postgres import Postgres, _commit
-from tests.storage.helpers import URL_FILE, opened, person, stranger, url_of
+from tests.storage.helpers import (
+    NOON,
+    URL_FILE,
+    accept,
+    dispatch,
+    new_query,
+    opened,
+    person,
+    problems,
+    settle,
+    stranger,
+    url_of,
+)
+
+#: What m0007 adds to the queries.
+ROWS = schema.query.c.rows
 
 
 def checks(conn: sa.Connection) -> dict[str, set[object]]:
@@ -29,10 +45,11 @@ def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
     assert scripts.get_heads() == [schema.HEAD]
 
 
-def test_an_empty_database_gets_the_schema_that_the_code_expects(store: Store) -> None:
-    def differences(conn: sa.Connection) -> list[object]:
-        return compare_metadata(MigrationContext.configure(conn), schema.metadata)
+def differences(conn: sa.Connection) -> list[object]:
+    return compare_metadata(MigrationContext.configure(conn), schema.metadata)
 
+
+def test_an_empty_database_gets_the_schema_that_the_code_expects(store: Store) -> None:
     assert store.read_sync(differences) == []
 
 
@@ -98,8 +115,50 @@ def test_two_that_start_at_once_migrate_once(tmp_path: Path, kind: str) -> None:
         assert list(pool.map(start, range(4))) == [2, 2, 2, 2]
 
 
-def dump(conn: sa.Connection) -> dict[str, list[tuple[object, ...]]]:
+def dump(conn: sa.Connection, *, before_rows: bool = False) -> dict[str, list[tuple[object, ...]]]:
     return {
-        table.name: [tuple(row) for row in conn.execute(sa.select(table))]
+        table.name: [
+            tuple(row)
+            for row in conn.execute(
+                sa.select(*(one for one in table.c if not before_rows or one is not ROWS))
+            )
+        ]
         for table in schema.metadata.sorted_tables
+        if not before_rows or table is not schema.table_row
     }
+
+
+def test_a_database_from_before_rows_keeps_what_it_has_and_takes_them(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    person(store, "ann", 1000)
+    ended, runs, waits = (accept(store, new_query(key=key)).query for key in "abc")
+    dispatch(store, ended)
+    assert settle(store, ended)
+    dispatch(store, runs)
+    store.close()
+    with stranger(tmp_path) as conn:
+        for said in (
+            "DROP TABLE table_row",
+            "ALTER TABLE query DROP COLUMN rows",
+            "UPDATE alembic_version SET version_num = 'm0006'",
+        ):
+            conn.exec_driver_sql(said)
+        before = {
+            name: rows for name, rows in dump(conn, before_rows=True).items() if name != "epoch"
+        }
+    store = opened(tmp_path)
+    after = store.read_sync(lambda db: dump(db, before_rows=True))
+    assert {name: after[name] for name in before} == before
+    assert store.read_sync(migrations.revision) == schema.HEAD
+    assert store.read_sync(differences) == []
+    assert [row.id for row in store.write_sync(queries.reclaim)] == [runs, waits]
+    dispatch(store, runs)
+    assert settle(store, runs, attempt=2)
+    store.write_sync(lambda db: endings.fail(db, waits, ErrorInfo("expired", "Late."), NOON))
+    again = accept(store, new_query(key="a"))
+    assert (again.query, again.repeated) == (ended, True)
+    accept(store, new_query(rows=("x", "y")))
+    with pytest.raises(RowsKnown):
+        accept(store, new_query(rows=("y",)))
+    assert problems(store) == []
+    store.close()

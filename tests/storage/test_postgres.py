@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from mtor_kernel.protocol.errors import RealmStopping, Unavailable
-from mtor_kernel.storage import Store, people, queries
+from mtor_kernel.storage import Store, people, records
 from tests import postgres
 from tests.cable import Cable, cable
 from tests.postgres import Server
@@ -120,9 +120,9 @@ def test_what_is_acknowledged_is_on_the_disk_whatever_the_server_is_set_to(
 def test_a_nul_in_what_somebody_says_hinders_nothing(store: Store, ann: str) -> None:
     new = new_query(prompt="before\0after", key="k\0ey")
     accept(store, new)
-    (found,) = store.read_sync(lambda db: queries.history(db, "ann")).items
+    (found,) = store.read_sync(lambda db: records.history(db, "ann")).items
     assert found.prompt == "before\N{REPLACEMENT CHARACTER}after"
-    whole = store.read_sync(lambda db: queries.info(db, found.id, None)).query
+    whole = store.read_sync(lambda db: records.info(db, found.id, None)).query
     assert whole is not None
     assert whole.messages[0].parts[0].text == "before\0after"
     repeated = new_query(prompt="before\0after", key="k\0ey")
@@ -157,7 +157,7 @@ def own_server() -> Iterator[Server]:
 
 
 @pytest.mark.fault
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_what_was_acknowledged_outlives_the_servers_restarts(
     tmp_path: Path, own_server: Server, how: signal.Signals
@@ -175,7 +175,7 @@ def test_what_was_acknowledged_outlives_the_servers_restarts(
     with closing(opened(tmp_path)) as store:
         assert problems(store) == []
         for id_ in accepted:
-            info = store.read_sync(lambda db, id_=id_: queries.info(db, id_, None))
+            info = store.read_sync(lambda db, id_=id_: records.info(db, id_, None))
             assert (info.stage == "settled") >= (id_ in settled)
 
 

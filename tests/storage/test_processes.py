@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from mtor_kernel.protocol.account import Charge
-from mtor_kernel.protocol.errors import RealmStopping
+from mtor_kernel.protocol.errors import RealmStopping, RowsKnown
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.query import Answer
-from mtor_kernel.storage import Store, processes, queries
+from mtor_kernel.storage import Store, endings, ledger, processes, queries
 from tests.storage.helpers import (
     NOON,
     accept,
+    answer_to,
+    balance,
     dispatch,
     new_query,
     person,
@@ -66,7 +70,7 @@ def test_a_silent_one_is_ended_and_what_it_ran_is_on_the_line(
     assert [row.id for row in other.read_sync(queries.line)] == [theirs]
     # It was only frozen: whatever it tries now is refused, and the next attempt counts.
     for work in (
-        lambda db: queries.settle(db, theirs, ran.attempt, one.epoch, Answer(), Charge(5), NOON),
+        lambda db: endings.settle(db, theirs, ran.attempt, one.epoch, Answer(), Charge(5), NOON),
         lambda db: processes.beat(db, one.epoch),
     ):
         with pytest.raises(RealmStopping, match="taken over"):
@@ -94,3 +98,38 @@ def test_a_wish_to_stop_is_seen_by_who_carries_the_query(two: tuple[Store, Store
     assert (seen.id, seen.stage, seen.epoch, seen.to_stop) == (
         theirs, Stage.RUNNING, one.epoch, True,
     )  # fmt: skip
+
+
+def test_the_same_rows_from_two_at_once_are_asked_by_one_and_known_to_the_other(
+    two: tuple[Store, Store],
+) -> None:
+    person(two[0], "rich", 10**9)
+    together = Barrier(2)
+
+    def ask(store: Store, keys: tuple[str, ...]) -> str | RowsKnown:
+        together.wait(60)
+        try:
+            return accept(store, new_query("rich", rows=keys)).query
+        except RowsKnown as known:
+            return known
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(25):
+            keys = tuple(f"{number}-{row}" for row in range(40))
+            first, second = pool.map(ask, two, (keys, keys[::-1]))
+            asked, known = (first, second) if isinstance(first, str) else (second, first)
+            assert isinstance(asked, str)
+            assert isinstance(known, RowsKnown)
+            assert set(known.details.values()) == {f"{asked}:{row}" for row in range(40)}
+    assert balance(two[0], "rich") == ledger.Balance(10**9, 25 * 100, False)
+
+
+def test_rows_that_one_has_left_open_may_be_asked_by_another(two: tuple[Store, Store]) -> None:
+    one, other = two
+    theirs = accept(one, new_query("ann", rows=("a", "b"))).query
+    dispatch(one, theirs)
+    with pytest.raises(RowsKnown):
+        accept(other, new_query("ann", rows=("b", "c")))
+    said, charge = answer_to(0), Charge(5)
+    one.write_sync(lambda db: endings.settle(db, theirs, 1, one.epoch, said, charge, NOON))
+    assert accept(other, new_query("ann", rows=("b", "c"))).query

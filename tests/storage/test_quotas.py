@@ -8,7 +8,7 @@ from mtor_kernel.protocol.account import Charge, Usage
 from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.query import Answer
 from mtor_kernel.protocol.quota import NO_LIMIT, Quotas, RuleOf, Standing, Use
-from mtor_kernel.storage import Store, queries, quotas
+from mtor_kernel.storage import Store, endings, quotas
 from tests.storage.helpers import NOON, accept, dispatch, new_query, person
 
 EVERY = Quotas(*(10**9 for _ in Quotas.__struct_fields__))
@@ -31,7 +31,7 @@ def settled(store: Store, micro: int, tokens: int, at: float, user: str = "ann")
     ran = dispatch(store, new.id, at)
     charge = Charge(micro, Usage(tokens, tokens))
     store.write_sync(
-        lambda db: queries.settle(db, new.id, ran.attempt, store.epoch, Answer(), charge, at)
+        lambda db: endings.settle(db, new.id, ran.attempt, store.epoch, Answer(), charge, at)
     )
 
 
@@ -65,7 +65,7 @@ def test_what_has_ended_counts_as_it_was_charged(store: Store, ann: str) -> None
     settled(store, 60, 7, NOON)
     new = new_query()
     accept(store, new)
-    store.write_sync(lambda db: queries.fail(db, new.id, ErrorInfo("expired", "Late."), NOON))
+    store.write_sync(lambda db: endings.fail(db, new.id, ErrorInfo("expired", "Late."), NOON))
     assert used(store) == {
         "queries_per_minute": 2,
         "tokens_per_day": 14,
@@ -86,6 +86,12 @@ def test_a_minute_a_day_and_a_month_pass(store: Store, ann: str) -> None:
         "credits_per_month_micro": 14,
     }
     assert used(store, JULY + 1) == {}
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_it(store: Store, ann: str) -> None:
+    settled(store, 1, 1, NOON + 3600)
+    settled(store, 1, 1, NOON + 1)  # by the clock of another process
+    assert used(store)["queries_per_minute"] == 1
 
 
 def test_each_window_says_when_it_starts_to_fall(store: Store, ann: str) -> None:

@@ -8,23 +8,24 @@ from mtor_kernel.protocol.errors import NotFound
 from mtor_kernel.protocol.lifecycle import Stage
 from mtor_kernel.protocol.query import Answer, Data, Query, Text
 from mtor_kernel.protocol.views import QueryInfo, UsageRow
-from mtor_kernel.storage import Store, queries
+from mtor_kernel.storage import Store, endings, records
 from mtor_kernel.storage.records import Sought
+from mtor_kernel.storage.rows import NewQuery
 from tests.storage.helpers import NOON, accept, dispatch, new_query, person, query_id
 
 DAY = 86_400.0
 
 
 def info(store: Store, id: str, user: str | None) -> QueryInfo:
-    return store.read_sync(lambda db: queries.info(db, id, user))
+    return store.read_sync(lambda db: records.info(db, id, user))
 
 
-def settled(store: Store, new: queries.NewQuery, charge: Charge, at: float) -> None:
+def settled(store: Store, new: NewQuery, charge: Charge, at: float) -> None:
     accept(store, new)
     ran = dispatch(store, new.id, at)
     answer = Answer((Text("yes"),))
     assert store.write_sync(
-        lambda db: queries.settle(db, new.id, ran.attempt, store.epoch, answer, charge, at)
+        lambda db: endings.settle(db, new.id, ran.attempt, store.epoch, answer, charge, at)
     )
 
 
@@ -66,9 +67,9 @@ def test_an_answer_of_any_parts_comes_back_as_it_was(store: Store, ann: str) -> 
     new = new_query()
     accept(store, new)
     answer = Answer((Text("née\x00 \u2028"), Data({"box": [1, 2.5, None]})), "length")
-    assert store.read_sync(lambda db: queries.answer(db, new.id)) is None
-    assert store.write_sync(lambda db: queries.cancel(db, new.id, NOON, answer=answer))
-    assert store.read_sync(lambda db: queries.answer(db, new.id)) == answer
+    assert store.read_sync(lambda db: records.answer(db, new.id)) is None
+    assert store.write_sync(lambda db: endings.cancel(db, new.id, NOON, answer=answer))
+    assert store.read_sync(lambda db: records.answer(db, new.id)) == answer
     assert info(store, new.id, "ann").answer == answer
 
 
@@ -81,7 +82,7 @@ def test_history_goes_back_page_by_page_without_gap_or_repeat(store: Store, ann:
         accept(store, new_query("bob", hold=1))
     seen, before = [], ""
     while True:
-        page = store.read_sync(lambda db, b=before: queries.history(db, "ann", before=b, limit=5))
+        page = store.read_sync(lambda db, b=before: records.history(db, "ann", before=b, limit=5))
         seen += page.items
         before = page.next
         if not before:
@@ -99,7 +100,7 @@ def test_a_foreign_cursor_shows_nothing(store: Store, ann: str) -> None:
     accept(store, new_query("ann"))
     theirs = new_query("bob", at=NOON + 9)
     accept(store, theirs)
-    page = store.read_sync(lambda db: queries.history(db, "ann", before=theirs.id))
+    page = store.read_sync(lambda db: records.history(db, "ann", before=theirs.id))
     assert page.items == ()
 
 
@@ -112,7 +113,7 @@ def test_history_is_searched_for_words_as_they_are(
 ) -> None:
     for prompt in ("What is a lane?", "Am I 100% sure", "snake_case"):
         accept(store, new_query(prompt=prompt))
-    page = store.read_sync(lambda db: queries.history(db, "ann", Sought(search)))
+    page = store.read_sync(lambda db: records.history(db, "ann", Sought(search)))
     assert len(page.items) == found
 
 
@@ -136,7 +137,7 @@ def test_history_is_searched_by_model_stage_and_time_among_ones_own(
     accept(store, new_query("bob", prompt="not mine", at=NOON + 10))
     for at, prompt in enumerate(("one", "two", "three")):
         accept(store, new_query(prompt=prompt, at=NOON + 10 * at))
-    page = store.read_sync(lambda db: queries.history(db, "ann", sought))
+    page = store.read_sync(lambda db: records.history(db, "ann", sought))
     assert [one.prompt for one in reversed(page.items)] == found
 
 
@@ -146,7 +147,7 @@ def test_a_page_is_never_empty_by_mistake_and_never_endless(
 ) -> None:
     for _ in range(201):
         accept(store, new_query(hold=1))
-    page = store.read_sync(lambda db: queries.history(db, "ann", limit=limit))
+    page = store.read_sync(lambda db: records.history(db, "ann", limit=limit))
     assert len(page.items) == items
 
 
@@ -157,15 +158,15 @@ def test_unfinished_queries_are_ones_own_in_order(store: Store, ann: str) -> Non
         accept(store, one)
     accept(store, new_query("bob"))
     dispatch(store, new[1].id)
-    store.write_sync(lambda db: queries.cancel(db, new[2].id, NOON))
-    unfinished = store.read_sync(lambda db: queries.unfinished(db, "ann"))
+    store.write_sync(lambda db: endings.cancel(db, new[2].id, NOON))
+    unfinished = store.read_sync(lambda db: records.unfinished(db, "ann"))
     assert unfinished == [new[0].id, new[1].id, new[3].id]
 
 
 def test_usage_counts_pictures_sound_and_characters_too(store: Store, ann: str) -> None:
     for usage in (Usage(images=2, audio_ms=1500), Usage(images=1, characters=40)):
         settled(store, new_query(), Charge(5, usage), NOON)
-    (row,) = store.read_sync(lambda db: queries.usage(db, "ann", NOON - DAY))
+    (row,) = store.read_sync(lambda db: records.usage(db, "ann", NOON - DAY))
     assert (row.images, row.audio_ms, row.characters) == (3, 1500, 40)
 
 
@@ -176,7 +177,7 @@ def test_usage_is_summed_by_day_and_model(store: Store, ann: str) -> None:
     ):  # fmt: skip
         settled(store, new_query(model=model, at=at), Charge(micro, Usage(10, micro)), at)
     accept(store, new_query())
-    rows = store.read_sync(lambda db: queries.usage(db, "ann", NOON - DAY))
+    rows = store.read_sync(lambda db: records.usage(db, "ann", NOON - DAY))
     assert rows == [
         UsageRow("2025-06-16", "qwen", 1, 9, 10, 9),
         UsageRow("2025-06-16", "smollm2", 2, 15, 20, 15),

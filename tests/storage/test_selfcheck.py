@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from mtor_kernel.protocol.account import Charge, Usage
+from mtor_kernel.protocol.errors import ErrorInfo
 from mtor_kernel.protocol.query import Answer
-from mtor_kernel.storage import Store, ledger, queries
+from mtor_kernel.storage import Store, endings, ledger
 from tests.storage.helpers import (
     NOON,
     accept,
@@ -40,11 +41,11 @@ def lead_to(store: Store, stage: str) -> None:
     if stage == "settled":
         charge = Charge(60, Usage(4, 5))
         store.write_sync(
-            lambda db: queries.settle(db, new.id, ran.attempt, store.epoch, Answer(), charge, NOON)
+            lambda db: endings.settle(db, new.id, ran.attempt, store.epoch, Answer(), charge, NOON)
         )
     if stage == "failed":
-        error = queries.ErrorInfo("backend_failed", "It broke.")
-        store.write_sync(lambda db: queries.fail(db, new.id, error, NOON))
+        error = ErrorInfo("backend_failed", "It broke.")
+        store.write_sync(lambda db: endings.fail(db, new.id, error, NOON))
 
 
 def test_honest_books_add_up(books: Store) -> None:

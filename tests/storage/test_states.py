@@ -31,18 +31,20 @@ from hypothesis.stateful import (
 )
 
 from mtor_kernel.protocol.account import Charge, Usage
-from mtor_kernel.protocol.errors import ErrorInfo, InsufficientFunds, KeyConflict
+from mtor_kernel.protocol.errors import ErrorInfo, InsufficientFunds, KeyConflict, RowsKnown
 from mtor_kernel.protocol.lifecycle import ENDS, Stage
 from mtor_kernel.protocol.query import Answer, Text
 from mtor_kernel.protocol.quota import Quotas
-from mtor_kernel.storage import Store, ledger, queries
-from mtor_kernel.storage.schema import query, transfer
+from mtor_kernel.storage import Store, acceptance, endings, ledger, queries, together
+from mtor_kernel.storage.rows import NewQuery
+from mtor_kernel.storage.schema import query, table_row, transfer
 from tests.postgres import Server
 from tests.storage.helpers import (
     NOON,
     URL_FILE,
     accept,
     admit_all,
+    answer_to,
     new_query,
     opened,
     person,
@@ -55,10 +57,13 @@ PEOPLE = ("ann", "bob")
 PICK = st.integers(0, 10_000)
 #: How far the attempt and the epoch are from the current ones: mostly they are right.
 OFF = st.sampled_from([0, 0, 0, 0, -1, 1])
+ANSWER = Answer((Text("yes"),))
+#: The keys of rows: few, so that they meet.
+KEYS = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True).map(tuple)
 BROKE = ErrorInfo("worker_lost", "Its worker died.")
 
 QUICK = settings(
-    max_examples=40,
+    max_examples=20,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -70,11 +75,22 @@ DEEP = settings(QUICK, max_examples=60, stateful_step_count=50)
 class Known:
     """What must be true of one query."""
 
-    new: queries.NewQuery
+    new: NewQuery
     stage: Stage = Stage.QUEUED
     attempt: int = 0
     epoch: int = 0
     charge: int = 0
+
+    @property
+    def answer(self) -> Answer:
+        """What it ends with: the first of its rows is answered, where it has some."""
+        return answer_to(0) if self.new.rows else ANSWER
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The keys of its rows that are not free."""
+        left = {Stage.SETTLED: 1, Stage.FAILED: 0, Stage.CANCELLED: 0}
+        return self.new.rows[: left.get(self.stage)]
 
 
 @cache
@@ -179,11 +195,35 @@ class Books(RuleBasedStateMachine):
             assert (accepted.query, accepted.repeated) == (new.id, False)
             self.known[new.id] = Known(new)
 
+    @rule(name=st.sampled_from(PEOPLE), hold=st.integers(0, 80), keys=KEYS)
+    def submit_rows(self, name: str, hold: int, keys: tuple[str, ...]) -> None:
+        new, taken = new_query(name, hold=hold, rows=keys), self.taken(name)
+        if known := {str(at): taken[key] for at, key in enumerate(keys) if key in taken}:
+            with pytest.raises(RowsKnown) as refused:
+                accept(self.store, new)
+            assert refused.value.details == known
+        elif hold > self.available(name):
+            with pytest.raises(InsufficientFunds):
+                accept(self.store, new)
+        else:
+            accept(self.store, new)
+            self.known[new.id] = Known(new)
+
+    def taken(self, name: str) -> dict[str, str]:
+        """A person's keys of rows, and where each was asked."""
+        return {
+            key: f"{one.new.id}:{at}"
+            for one in self.known.values()
+            if one.new.user == name
+            for at, key in enumerate(one.taken)
+        }
+
     @precondition(lambda self: self.known)
     @rule(number=PICK, same=st.booleans())
     def submit_again(self, number: int, same: bool) -> None:
         one = self.pick(number)
-        again = new_query(one.new.user, key=one.new.key, hold=one.new.hold_micro)
+        how = {"key": one.new.key, "rows": one.new.rows}
+        again = new_query(one.new.user, hold=one.new.hold_micro, **how)
         if same:
             accepted = accept(self.store, again)
             assert (accepted.query, accepted.repeated) == (one.new.id, True)
@@ -229,6 +269,75 @@ class Books(RuleBasedStateMachine):
         if done:
             self.charged(one, Stage.SETTLED, amount)
 
+    @rule(
+        name=st.sampled_from(PEOPLE),
+        holds=st.lists(st.integers(0, 80), min_size=1, max_size=6),
+        again=st.booleans(),
+        begins=st.booleans(),
+    )
+    def submit_together(self, name: str, holds: list[int], again: bool, begins: bool) -> None:
+        """The rows of a map: what comes first has the funds, and a known key is told of."""
+        news = [new_query(name, hold=hold) for hold in holds]
+        known = next((one for one in self.known.values() if one.new.user == name), None)
+        if again and known is not None:
+            news.insert(1, new_query(name, key=known.new.key, rows=known.new.rows))
+        epoch = self.store.epoch if begins else None
+        asked = [(new, Quotas(), epoch) for new in news]
+        told = self.store.write_sync(lambda db: together.accept_all(db, asked, admit_all))
+        for new, said in zip(news, told, strict=True):
+            if known is not None and new.key == known.new.key:
+                assert (said.query, said.repeated) == (known.new.id, True)
+            elif new.hold_micro > self.available(name):
+                assert isinstance(said, InsufficientFunds)
+            else:
+                assert (said.query, said.repeated) == (new.id, False)
+                one = self.known[new.id] = Known(new)
+                if begins:
+                    self.note(one, stage=Stage.RUNNING, attempt=1, epoch=self.store.epoch)
+
+    @precondition(lambda self: self.known)
+    @rule(
+        numbers=st.lists(PICK, min_size=1, max_size=8),
+        running=st.booleans(),
+        off=OFF,
+        share=st.integers(0, 103),
+    )
+    def settle_together(self, numbers: list[int], running: bool, off: int, share: int) -> None:
+        """The rows of a slice: all of them end, or, where one is stale or overcharged, none."""
+        epoch = self.store.epoch
+        picked = {one.new.id: one for one in map(self.pick, numbers)}
+        if running:  # else one that is stale is nearly always among them
+            picked |= {id_: one for id_, one in self.known.items() if one.epoch == epoch}
+            picked = {id_: one for id_, one in picked.items() if one.stage is Stage.RUNNING}
+        ones = list(picked.values())
+        if not ones:
+            return
+        amounts = [one.new.hold_micro * share // 100 for one in ones]
+        attempts = [one.attempt for one in ones]
+        attempts[-1] += off
+        ends = [
+            together.Ending(
+                one.new.id,
+                one.new.user,
+                one.new.model,
+                attempt,
+                one.answer,
+                Charge(amount, Usage(1)),
+            )
+            for one, attempt, amount in zip(ones, attempts, amounts, strict=True)
+        ]
+        work = lambda db: together.settle_all(db, ends, epoch, NOON)  # noqa: E731
+        current = all(map(self.is_current, ones, attempts, [epoch] * len(ones)))
+        over = any(amount > one.new.hold_micro for one, amount in zip(ones, amounts, strict=True))
+        if current and over:
+            with pytest.raises(ledger.LedgerRefused):
+                self.store.write_sync(work)
+            return
+        assert self.store.write_sync(work) is current
+        if current:
+            for one, amount in zip(ones, amounts, strict=True):
+                self.charged(one, Stage.SETTLED, amount)
+
     @precondition(lambda self: self.known)
     @rule(number=PICK, over=st.integers(1, 10))
     def overcharge(self, number: int, over: int) -> None:
@@ -244,7 +353,7 @@ class Books(RuleBasedStateMachine):
     @rule(number=PICK)
     def fail(self, number: int) -> None:
         one = self.pick(number)
-        done = self.store.write_sync(lambda db: queries.fail(db, one.new.id, BROKE, NOON))
+        done = self.store.write_sync(lambda db: endings.fail(db, one.new.id, BROKE, NOON))
         assert done is (one.stage not in ENDS)
         if done:
             self.note(one, stage=Stage.FAILED)
@@ -255,7 +364,7 @@ class Books(RuleBasedStateMachine):
         one = self.pick(number)
         amount = one.new.hold_micro * share // 100
         done = self.store.write_sync(
-            lambda db: queries.cancel(db, one.new.id, NOON, charge=Charge(amount))
+            lambda db: endings.cancel(db, one.new.id, NOON, charge=Charge(amount))
         )
         assert done is (one.stage not in ENDS)
         if done:
@@ -280,9 +389,10 @@ class Books(RuleBasedStateMachine):
         left = new_folder()
 
         def work(db: sa.Connection) -> None:
-            queries.accept(db, new_query(one.new.user, hold=0), Quotas(), admit_all)
+            new = new_query(one.new.user, hold=0, rows=("z",))
+            acceptance.accept(db, new, Quotas(), admit_all)
             queries.dispatch(db, [one.new.id], self.store.epoch, NOON)
-            queries.cancel(db, one.new.id, NOON, charge=Charge(one.new.hold_micro))
+            endings.cancel(db, one.new.id, NOON, charge=Charge(one.new.hold_micro))
             ledger.grant(db, ledger.account_of(one.new.user), 99, "", NOON)
             if not any(left.iterdir()):  # it comes here twice unless it is to be done once
                 self.keep(left)
@@ -336,6 +446,15 @@ class Books(RuleBasedStateMachine):
         }
 
     @invariant()
+    def each_row_is_asked_once_or_free(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        rows = self.store.read_sync(lambda db: db.execute(sa.select(table_row)).all())
+        for name in PEOPLE:
+            found = {row.key: f"{row.query}:{row.row}" for row in rows if row.person == name}
+            assert found == self.taken(name)
+
+    @invariant()
     def each_hold_was_ended_once_and_those_of_ended_queries_only(self) -> None:
         if not hasattr(self, "store"):
             return
@@ -353,8 +472,7 @@ class Books(RuleBasedStateMachine):
 
 def settling(one: Known, attempt: int, epoch: int, amount: int) -> Callable[[sa.Connection], bool]:
     charge = Charge(amount, Usage(1, 2))
-    answer = Answer((Text("yes"),))
-    return lambda db: queries.settle(db, one.new.id, attempt, epoch, answer, charge, NOON)
+    return lambda db: endings.settle(db, one.new.id, attempt, epoch, one.answer, charge, NOON)
 
 
 def copy_files(folder: Path, to: Path) -> None:

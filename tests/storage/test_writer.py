@@ -31,11 +31,11 @@ class Gate:
 
     def __call__(self, conn: sa.Connection) -> None:
         self._entered.set()
-        assert self._open.wait(20)
+        assert self._open.wait(60)
 
     async def close(self, store: Store) -> asyncio.Task[None]:
         waiting = asyncio.create_task(store.write(self))
-        assert await asyncio.to_thread(self._entered.wait, 20)
+        assert await asyncio.to_thread(self._entered.wait, 60)
         return waiting
 
     def open(self) -> None:
@@ -48,8 +48,9 @@ async def test_many_works_share_a_commit(store: Store, kind: str) -> None:
     people_met = await asyncio.gather(*(store.write(meet(f"p{n}")) for n in range(200)))
     assert [someone.name for someone in people_met] == [f"p{n}" for n in range(200)]
     assert store.statistics.works >= 200
-    # A commit takes works in for a while only, and each costs PostgreSQL some round trips.
-    assert store.statistics.commits - before < {"sqlite": 60, "postgresql": 200}[kind]
+    # A commit takes works in for a while only: few on a starved machine, and each costs PostgreSQL
+    # some round trips.
+    assert store.statistics.commits - before < {"sqlite": 150, "postgresql": 200}[kind]
     assert len(names(store)) == 200
 
 

@@ -11,7 +11,7 @@ from comm.base_comm import BaseComm
 from mtor_kernel.widgets.widget import RealmWidget
 
 #: The longest wait for what a widget says, in seconds.
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Browser(BaseComm):  # type: ignore[misc]  # the package comm is not typed

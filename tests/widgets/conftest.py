@@ -6,6 +6,7 @@ import pytest
 
 from mtor_kernel.client import Realm
 from tests.kernel.elsewhere import MORE, RealmElsewhere
+from tests.led import LED, led
 from tests.modalities import MODALITIES
 from tests.realms import TOKEN
 
@@ -24,10 +25,12 @@ settings = { chunks = 20, rate = 50.0 }
 
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmElsewhere]:
-    made = RealmElsewhere(tmp_path_factory.mktemp("realm"), MODALITIES + MORE + SLOW)
-    made.run(made.small.ready())
-    yield made
-    made.close()
+    folder = tmp_path_factory.mktemp("realm")
+    with led(folder):
+        made = RealmElsewhere(folder, MODALITIES + MORE + SLOW + LED)
+        made.run(made.small.ready())
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from mtor_kernel.client import Realm, Reply
 from mtor_kernel.protocol.errors import BadInput
 from mtor_kernel.widgets import Ask, Drawing
+from tests.led import LedBackend
 from tests.widgets.browser_double import Browser
 
 pytestmark = pytest.mark.slow
@@ -18,9 +19,14 @@ def over(message: dict[str, Any]) -> bool:
 
 
 def test_a_question_is_answered_piece_by_piece_with_its_cost(realm: Realm) -> None:
-    ask = Ask("slow", realm=realm)
+    ask = Ask("led", realm=realm)
     browser = Browser(ask)
-    browser.say(kind="ask", prompt="one two three four five six seven eight")
+    LedBackend.hush()
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    browser.say(kind="ask", prompt=" ".join(words))
+    for word in words:
+        LedBackend.let()
+        browser.await_("answer", lambda one, word=word: word in one["html"])
     last = browser.await_("answer", over)
     grown = [one["html"] for one, _ in browser.said if one["kind"] == "answer"]
     assert len(set(grown)) > 2
@@ -48,7 +54,7 @@ def test_stop_cancels_in_the_realm(realm: Realm) -> None:
     browser.say(kind="stop")
     last = browser.await_("answer", over)
     assert "cancelled" in last["note"]
-    assert ask.wait(10)
+    assert ask.wait(60)
     assert realm.queries(limit=1)[0].stage == "cancelled"
     assert not browser.latest("trouble") or not browser.latest("trouble")["words"]  # type: ignore[index]
 
@@ -68,7 +74,7 @@ def test_a_second_question_waits_for_its_person_to_stop_the_first(realm: Realm) 
     words = browser.await_("trouble", lambda one: bool(one["words"]))["words"]
     assert words.startswith("One at a time")
     ask.cancel()
-    assert ask.wait(10)
+    assert ask.wait(60)
 
 
 def test_no_words_are_no_question(realm: Realm) -> None:
@@ -81,14 +87,14 @@ def test_who_follows_hears_the_reply(realm: Realm) -> None:
     heard: list[Reply] = []
     ask.on_reply(heard.append)
     ask.ask("hello")
-    assert ask.wait(20)
+    assert ask.wait(60)
     assert [reply.text for reply in heard] == ["hello"]
 
 
 def test_a_later_view_is_told_the_answer_and_the_state_holds_none_of_it(realm: Realm) -> None:
     ask = Ask(realm=realm)
     ask.ask("remember me")
-    assert ask.wait(20)
+    assert ask.wait(60)
     assert "remember me" not in json.dumps(ask.get_state())
     assert "remember me" in Browser(ask).await_("answer")["html"]
 
@@ -117,6 +123,6 @@ def test_a_stopped_drawing_leaves_no_picture(realm: Realm) -> None:
     browser.await_("preview")
     browser.say(kind="stop")
     browser.await_("drawing", over)
-    assert drawing.wait(10)
+    assert drawing.wait(60)
     assert drawing.picture is None
     assert realm.queries(limit=1)[0].stage == "cancelled"

@@ -43,7 +43,7 @@ def test_nobody_looks_when_nobody_sees(realm: Realm) -> None:
     queue.look()
     looker = queue._looker
     assert looker is not None
-    looker.join(10)
+    looker.join(60)
     assert not looker.is_alive()
     browser.say(kind="still", view="first")
     assert queue._looker is not looker

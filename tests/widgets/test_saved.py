@@ -16,7 +16,7 @@ ASK = """from mtor_kernel.widgets import Ask, Drawing
 ask, drawing = Ask(), Drawing()
 ask.ask("very private words")
 drawing.draw("very private words")
-assert ask.wait(20) and drawing.wait(20)
+assert ask.wait(60) and drawing.wait(60)
 display(ask, drawing)"""
 MAP = """from mtor_kernel import connect
 realm = connect()
@@ -34,7 +34,7 @@ def run(elsewhere: RealmElsewhere, kernel: str, cell: str, folder: Path) -> nbfo
     head = "import os\nos.environ |= " + repr(elsewhere.environment)
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in (head, cell)]
-    client = NotebookClient(notebook, kernel_name=kernel, timeout=60)
+    client = NotebookClient(notebook, kernel_name=kernel, timeout=100)
     client.execute(cwd=str(folder))
     return notebook
 

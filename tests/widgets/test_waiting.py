@@ -93,7 +93,7 @@ def test_an_interrupt_ends_the_wait_and_switches_the_camera_off(running: Kernel)
         page.see(message)
         return page.wanted == [True]
 
-    ran = running.run(WAIT, seconds=20, seen=stop)
+    ran = running.run(WAIT, seconds=100, seen=stop)
     assert ran.status == "error"
     for message in ran.messages:
         page.see(message)
@@ -107,7 +107,7 @@ def test_in_a_run_without_a_browser_the_cell_says_what_to_do(kernels: None, tmp_
     cell = "from mtor_kernel.widgets import Camera\nawait Camera(patience_seconds=1).frame()"
     notebook.cells = [nbformat.v4.new_code_cell(cell)]
     with pytest.raises(CellExecutionError, match="No browser shows this camera"):
-        NotebookClient(notebook, kernel_name="mtor", timeout=60).execute(cwd=str(tmp_path))
+        NotebookClient(notebook, kernel_name="mtor", timeout=100).execute(cwd=str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_an_interrupted_magic_asked_nothing(asking: Kernel) -> None:
         return page.wanted == [True]
 
     before = asking.value("len(realm.queries(limit=100))")
-    ran = asking.run("%mtor listen microphone", seconds=20, seen=stop)
+    ran = asking.run("%mtor listen microphone", seconds=100, seen=stop)
     assert ran.status == "error"
     assert "not asked · nothing charged" in ran.traceback
     assert ran.plain == "nothing was taken"
@@ -159,3 +159,42 @@ def test_a_model_that_cannot_see_is_told_before_anybody_takes_a_picture(asking: 
 def test_in_a_function_the_magic_says_what_to_write_instead(asking: Kernel) -> None:
     ran = asking.run("def look():\n    %mtor see camera\nlook()")
     assert "at the top level of a cell" in ran.traceback
+
+
+def test_what_the_camera_took_is_replayed_with_no_realm_and_nobody_to_press_its_button(
+    elsewhere: RealmElsewhere, kernels: None, tmp_path: Path
+) -> None:
+    on = f"import os; os.chdir({str(tmp_path)!r})\n%mtor replay on demo.ipynb"
+    see, wait = "%mtor see camera What is it?", MAKE + "\n" + WAIT
+
+    def taking(running: Kernel, content: bytes) -> Any:
+        page = Page(running)
+
+        def take(message: Message) -> bool:
+            page.see(message)
+            if page.wanted[-1:] == [True]:
+                page.wanted.append(False)
+                page.say(content, kind="taken", name="a", at=0, size=len(content))
+            return False
+
+        return take
+
+    with kernel("mtor", **elsewhere.environment) as one:
+        one.run(on)
+        seen = one.run(see, seen=taking(one, picture()))
+        assert seen.status == "ok", seen.traceback
+        framed = one.run(wait, seen=taking(one, picture()))
+    lines = [shown["data"]["text/plain"] for shown in seen.displays]
+    line = "a picture from the camera, 1 KB, kept in demo.mtor for replay"
+    assert line in lines
+    nowhere = {"MTOR_URL": "http://127.0.0.1:9/", "MTOR_TOKEN": "none", "MTOR_REPLAY": "only"}
+    with kernel("mtor", **nowhere) as other:
+        other.run(on)
+        again = other.run(see)
+        assert again.status == "ok", again.traceback
+        shown = [shown["data"]["text/plain"] for shown in again.displays]
+        assert shown == [line, lines[-1]]
+        assert other.run(wait).printed == framed.printed == "image/jpeg (64, 48)\n"
+        stale = other.run(see)
+        assert "In [4] (%mtor see camera What is it?) waits for the camera" in stale.traceback
+        assert "NotRecorded" in stale.traceback

@@ -51,7 +51,7 @@ class Session:
             {"Authorization": f"token {self._token}", "Content-Type": "application/json"},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as answer:
+        with opener.open(request, timeout=PATIENCE_SECONDS) as answer:
             self.landed = answer.geturl()
             text = answer.read().decode()
         return json.loads(text) if answer.headers.get_content_subtype() == "json" else text

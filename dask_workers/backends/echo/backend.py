@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -39,6 +40,10 @@ class EchoBackend:
 
     def unload(self) -> None:
         pass
+
+    def files(self) -> list[Path]:
+        """Return the file that stands for its weights, if there is one."""
+        return [Path(self._settings.weights)] if self._settings.weights else []
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         answer = ANSWERS[self._spec.modality](Asked(query, self._spec, self._settings, context))

@@ -34,4 +34,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fail_load: bool = False
     #: Why this machine cannot serve it.
     missing: str = ""
+    #: A file that stands for its weights.
+    weights: str = ""
     data_dir: str = ""

@@ -12,10 +12,14 @@ _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+|\n|$)")
 
 
 def words_of(text: str, count: int, options: Options) -> list[str]:
-    """Return `count` words of `text`, each with a space after it, the same for the same seed."""
+    """Return `count` words of `text`, each with a space after it, the same for the same seed.
+
+    In their turn, without a seed, they keep the ends of their lines: Markdown stays what it is.
+    """
     words = text.split() or [text]
     if options.seed is None:
-        return [words[i % len(words)] + " " for i in range(count)]
+        lined = [w if "\n" in w else f"{w.strip()} " for w in pieces_of(text)]
+        return [lined[i % len(lined)] for i in range(count)]
     draw = random.Random(f"{options.seed}:{text}")  # noqa: S311 - no secret hangs on it
     return [draw.choice(words) + " " for _ in range(count)]
 

@@ -32,9 +32,10 @@ export class Camera implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Switch it on, or to another one. Never throws: `trouble` says what is wrong. */
-  async start(deviceId = ''): Promise<void> {
+  /** Switch on the one used last, or another one. Never throws: `trouble` says what is wrong. */
+  async start(deviceId = this._chosen): Promise<void> {
     this.stop();
+    this._chosen = deviceId;
     const media = mediaDevices();
     if (media === undefined) {
       this._fail('insecure');
@@ -53,8 +54,21 @@ export class Camera implements IDisposable {
       this._devices = (await media.enumerateDevices()).filter(one => one.kind === 'videoinput');
       this._changed.emit();
     } catch (error) {
-      this._fail(troubleOf(error as DOMException));
+      const trouble = troubleOf(error as DOMException);
+      if (trouble === 'absent' && deviceId) {
+        // The one that was chosen was pulled out: another does.
+        await this.start('');
+      } else {
+        this._fail(trouble);
+      }
     }
+  }
+
+  /** Do without it: what went wrong with it matters no more. */
+  leave(): void {
+    this._trouble = '';
+    this._changed.emit();
+    this.stop();
   }
 
   /** Switch it off: its light goes out. */
@@ -81,6 +95,7 @@ export class Camera implements IDisposable {
   private _stream: MediaStream | null = null;
   private _trouble: DeviceTrouble = '';
   private _devices: MediaDeviceInfo[] = [];
+  private _chosen = '';
   private _asked = 0;
   private _changed = new Signal<this, void>(this);
   private _isDisposed = false;

@@ -1,33 +1,32 @@
 // Show the realm something: from the camera, or from a file.
 import type { TranslationBundle } from '@jupyterlab/translation';
-import React, { useEffect, useRef, useState } from 'react';
+import React, { useEffect, useReducer, useRef, useState } from 'react';
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { DeviceTrouble } from '../common/devices';
 import { useSignals } from '../common/hooks';
 import { troubleOf } from '../running';
 import { Answer } from '../talk/answer';
-import { stageOf } from '../talk/talk';
+import { stageOf } from '../talk/stage';
 import type { IRealm, IRunning } from '../tokens';
-import { frame, type Camera } from './camera';
+import { frame } from './camera';
+import type { Sight } from './sight';
 
 export interface ILookProps {
   realm: IRealm;
   registry: RenderMimeRegistry;
-  camera: Camera;
+  sight: Sight;
   trans: TranslationBundle;
 }
 
 export function Look(props: ILookProps): JSX.Element {
-  const { realm, camera, trans } = props;
-  const [picture, setPicture] = useState<Blob | null>(null);
-  const [question, setQuestion] = useState('');
-  const [running, setRunning] = useState<IRunning | null>(null);
-  const [trouble, setTrouble] = useState('');
+  const { sight, trans } = props;
+  const { camera, picture, running, trouble } = sight;
   // A camera takes a moment before it shows anything.
   const [seeing, setSeeing] = useState(false);
+  const [, render] = useReducer((count: number) => count + 1, 0);
   const video = useRef<HTMLVideoElement>(null);
   const file = useRef<HTMLInputElement>(null);
-  useSignals(camera.changed);
+  useSignals(sight.changed);
   useEffect(() => {
     setSeeing(false);
     if (video.current) {
@@ -35,35 +34,9 @@ export function Look(props: ILookProps): JSX.Element {
     }
   }, [camera.stream]);
   // Another tab, another page: nobody looks at the preview any more.
-  useEffect(() => () => camera.stop(), [camera]);
+  useEffect(() => () => sight.leave(), [sight]);
 
-  const take = async (): Promise<void> => {
-    setPicture(await frame(video.current!, trans));
-    camera.stop();
-  };
-  const ask = async (): Promise<void> => {
-    try {
-      setTrouble('');
-      const blob = await realm.upload(picture!);
-      const text = question.trim() || trans.__('What is on this picture?');
-      setRunning(
-        realm.ask({
-          model: 'vision',
-          messages: [
-            {
-              role: 'user',
-              parts: [
-                { type: 'text', text },
-                { type: 'image', blob, mime: picture!.type }
-              ]
-            }
-          ]
-        })
-      );
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  };
+  const take = (): Promise<Blob> => frame(video.current!, trans);
   return (
     <div
       className="jp-mtor-scroll jp-mtor-look"
@@ -72,7 +45,7 @@ export function Look(props: ILookProps): JSX.Element {
         const dropped = event.dataTransfer.files[0];
         if (dropped) {
           event.preventDefault();
-          setPicture(dropped);
+          sight.choose(dropped);
         }
       }}
     >
@@ -84,7 +57,10 @@ export function Look(props: ILookProps): JSX.Element {
             autoPlay
             muted
             playsInline
-            onLoadedData={() => setSeeing(true)}
+            onLoadedData={() => {
+              setSeeing(true);
+              void sight.seen(take);
+            }}
             aria-label={trans.__('What the camera sees')}
           />
           {camera.devices.length > 1 && (
@@ -113,7 +89,7 @@ export function Look(props: ILookProps): JSX.Element {
       <div className="jp-mtor-bar">
         {camera.stream ? (
           <>
-            <button type="button" disabled={!seeing} onClick={() => void take()}>
+            <button type="button" disabled={!seeing} onClick={() => void sight.take(take)}>
               {trans.__('Take the picture')}
             </button>
             <button type="button" onClick={() => camera.stop()}>
@@ -121,13 +97,7 @@ export function Look(props: ILookProps): JSX.Element {
             </button>
           </>
         ) : (
-          <button
-            type="button"
-            onClick={() => {
-              setPicture(null);
-              void camera.start();
-            }}
-          >
+          <button type="button" onClick={() => void sight.look()}>
             {trans.__('Use the camera')}
           </button>
         )}
@@ -143,8 +113,7 @@ export function Look(props: ILookProps): JSX.Element {
           onChange={event => {
             const chosen = event.target.files?.[0];
             if (chosen) {
-              camera.stop();
-              setPicture(chosen);
+              sight.choose(chosen);
             }
             event.target.value = '';
           }}
@@ -154,15 +123,18 @@ export function Look(props: ILookProps): JSX.Element {
         className="jp-mtor-row"
         onSubmit={event => {
           event.preventDefault();
-          void ask();
+          void sight.ask();
         }}
       >
         <input
           className="jp-mtor-input"
           aria-label={trans.__('What do you want to know?')}
           placeholder={trans.__('What is on this picture?')}
-          value={question}
-          onChange={event => setQuestion(event.target.value)}
+          value={sight.question}
+          onChange={event => {
+            sight.question = event.target.value;
+            render(); // at once: a text field must not lag behind its typing
+          }}
         />
         <button type="submit" disabled={!picture}>
           {trans.__('Ask')}

@@ -62,7 +62,7 @@ const HOSTILE = [
 test.each(HOSTILE)('nothing comes of %j', async source => {
   const host = await shown(source);
   const all = Array.from(host.querySelectorAll('*'));
-  const allowed = /^(a|p|code|pre|h1|table|thead|tbody|tr|th|td|span|small)$/i;
+  const allowed = /^(a|p|code|pre|h4|table|thead|tbody|tr|th|td|span|small)$/i;
   expect(all.map(node => node.tagName).filter(name => !allowed.test(name))).toEqual([]);
   for (const node of all) {
     const names = node.getAttributeNames();
@@ -126,4 +126,11 @@ test('TeX in a block of code stands as it is', async () => {
 test('what cannot be seen or turns text around is taken out', async () => {
   const host = await shown('pay \u202e001\u202c now\u200f\u0007');
   expect(host.textContent?.trim()).toBe('pay 001 now');
+});
+
+test('headings stand below those of the page, however a model counts them', async () => {
+  const host = await shown('# One\n\n### Three\n\nSix\n===');
+  expect(Array.from(host.querySelectorAll('h1, h2, h3, h4, h5, h6'), one => one.tagName)).toEqual(
+    ['H4', 'H4', 'H4']
+  );
 });

@@ -20,7 +20,7 @@ const PICTURE = /^data:image\/(png|jpeg|gif|webp);base64,/i;
 /** What is left of `class`: the language of a block of code, which is what colours it. */
 const LANGUAGE = /^language-[\w+#.-]{1,40}$/;
 /** Where arguments of TeX would load, link or style something; MathJax never gets to see them. */
-const TEX_REACH =
+export const TEX_REACH =
   /\\(?:href|url|style|class|cssId|data|require|includegraphics|unicode|bbox|mmlToken)(?![A-Za-z])/;
 /** What a reader cannot see, or what makes text read backwards; line ends and tabs are left. */
 const INVISIBLE =
@@ -89,6 +89,12 @@ function holdTexBack(host: HTMLElement): void {
 /** Makes HTML of Markdown, and text of whatever HTML is in it. */
 export class AnswerParser implements IRenderMime.IMarkdownParser {
   constructor() {
+    // Below the headings of whatever an answer is shown in, whose outline it is no part of.
+    this._markdown.core.ruler.push('below', state => {
+      for (const token of state.tokens) {
+        token.tag = /^h[1-6]$/.test(token.tag) ? 'h4' : token.tag;
+      }
+    });
     this._markdown.validateLink = address => LINK.test(address) || PICTURE.test(address);
     this._markdown.renderer.rules.link_close = (tokens, at) => {
       const opening = tokens.slice(0, at).reverse().find(one => one.type === 'link_open');

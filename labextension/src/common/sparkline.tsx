@@ -4,13 +4,22 @@ import React from 'react';
 const WIDTH = 240;
 const HEIGHT = 32;
 
-/** Draw `values`, oldest first, from zero to the greatest of them. */
-export function Sparkline(props: { values: ReadonlyArray<number>; label: string }): JSX.Element {
-  const { values, label } = props;
-  const most = Math.max(1, ...values);
-  const step = WIDTH / Math.max(1, values.length - 1);
-  const points = values.map(
-    (value, index) => `${(index * step).toFixed(1)},${(HEIGHT - (value / most) * HEIGHT).toFixed(1)}`
+/** One figure: when it was (0 left, 1 right), and what. */
+export interface IPoint {
+  x: number;
+  y: number;
+}
+
+/** Draw points, oldest first, from zero to the greatest of them, or to `most` where none is as great. */
+export function Sparkline(props: {
+  points: ReadonlyArray<IPoint>;
+  most: number;
+  label: string;
+}): JSX.Element {
+  const { points, label } = props;
+  const most = Math.max(props.most, ...points.map(one => one.y));
+  const places = points.map(
+    ({ x, y }) => `${(x * WIDTH).toFixed(1)},${(HEIGHT - (y / most) * HEIGHT).toFixed(1)}`
   );
   return (
     <svg
@@ -20,7 +29,7 @@ export function Sparkline(props: { values: ReadonlyArray<number>; label: string 
       role="img"
       aria-label={label}
     >
-      <polyline points={points.join(' ')} fill="none" vectorEffect="non-scaling-stroke" />
+      <polyline points={places.join(' ')} fill="none" vectorEffect="non-scaling-stroke" />
     </svg>
   );
 }

@@ -2,10 +2,11 @@
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { downloadIcon } from '@jupyterlab/ui-components';
-import React, { useCallback, useEffect, useState } from 'react';
+import React from 'react';
 import { IconButton } from '../common/button';
 import { credits } from '../common/figures';
-import { useSignals } from '../common/hooks';
+import { useCount, useSignals } from '../common/hooks';
+import { useLoaded } from '../common/loading';
 import type { Me, UsageRow } from '../protocol';
 import { saveAs } from '../common/files';
 import type { IRealm } from '../tokens';
@@ -21,38 +22,23 @@ export function Credits(props: {
   trans: TranslationBundle;
 }): JSX.Element {
   const { realm, trans } = props;
-  const [me, setMe] = useState<Me | null>(null);
-  const [usage, setUsage] = useState<UsageRow[]>([]);
-  const [trouble, setTrouble] = useState('');
   useSignals(realm.connectionChanged);
   const open = realm.connection === 'open';
-  const refresh = useCallback(async () => {
-    try {
-      setMe(await realm.me());
-      setUsage(await realm.usage(DAYS));
-      setTrouble('');
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  }, [realm]);
-  useEffect(() => {
-    void refresh();
-    const onSettled = (): void => void refresh();
-    realm.settled.connect(onSettled);
-    return () => {
-      realm.settled.disconnect(onSettled);
-    };
-  }, [realm, refresh, open]);
+  const spent = useCount(realm.spent);
+  const { value: me, trouble } = useLoaded<Me | null>(() => realm.me(), null, [realm, open, spent]);
+  const { value: usage } = useLoaded(() => realm.usage(DAYS), [], [realm, open, spent]);
+  // Whose account has no floor may well stand below nothing: that is what was spent.
+  const owes = me?.unlimited && (me.balance_micro ?? 0) < 0;
   const names = namesOf(trans);
   return (
     <div className="jp-mtor-scroll">
       {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
       {me && (
         <dl className="jp-mtor-figures">
-          <dt>{trans.__('Balance')}</dt>
+          <dt>{owes ? trans.__('Spent so far') : trans.__('Balance')}</dt>
           <dd>
-            {credits(me.balance_micro ?? 0)}
-            {me.unlimited && <span className="jp-mtor-quiet"> {trans.__('(no floor)')}</span>}
+            {credits(owes ? -me.balance_micro! : (me.balance_micro ?? 0))}
+            {me.unlimited && <span className="jp-mtor-quiet"> {trans.__('(no limit)')}</span>}
           </dd>
           <dt>{trans.__('Held')}</dt>
           <dd>{credits(me.held_micro ?? 0)}</dd>

@@ -1,8 +1,11 @@
 // What one has asked, to be searched and opened again.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import React, { useEffect, useState } from 'react';
+import React, { useState } from 'react';
 import { credits } from '../common/figures';
+import { useCount, useRested } from '../common/hooks';
+import { usePaged } from '../common/loading';
+import { More } from '../common/more';
 import type { QueryInfo } from '../protocol';
 import { Answer } from '../talk/answer';
 import type { IRealm, Part } from '../tokens';
@@ -19,36 +22,13 @@ const SEARCH_MS = 300;
 export function History(props: IHistoryProps): JSX.Element {
   const { realm, trans } = props;
   const [search, setSearch] = useState('');
-  const [rows, setRows] = useState<QueryInfo[]>([]);
-  const [next, setNext] = useState('');
-  const [trouble, setTrouble] = useState('');
-  useEffect(() => {
-    let gone = false;
-    const load = (): void => {
-      realm.history(search).then(
-        page => {
-          if (!gone) {
-            setRows(page.items);
-            setNext(page.next ?? '');
-            setTrouble('');
-          }
-        },
-        (reason: Error) => setTrouble(reason.message)
-      );
-    };
-    const timer = window.setTimeout(load, search ? SEARCH_MS : 0);
-    realm.settled.connect(load);
-    return () => {
-      gone = true;
-      window.clearTimeout(timer);
-      realm.settled.disconnect(load);
-    };
-  }, [realm, search]);
-  const more = async (): Promise<void> => {
-    const page = await realm.history(search, next);
-    setRows([...rows, ...page.items]);
-    setNext(page.next ?? '');
-  };
+  const spent = useCount(realm.spent);
+  const sought = useRested(search, SEARCH_MS);
+  const { value, trouble, more } = usePaged(
+    before => realm.history(sought, before),
+    [realm, sought],
+    spent
+  );
   return (
     <>
       <h2>{trans.__('History')}</h2>
@@ -62,15 +42,11 @@ export function History(props: IHistoryProps): JSX.Element {
       />
       {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
       <ul className="jp-mtor-list">
-        {rows.map(row => (
+        {value.map(row => (
           <Asked key={row.id} {...props} row={row} />
         ))}
       </ul>
-      {next && (
-        <button type="button" className="jp-mtor-more" onClick={() => void more()}>
-          {trans.__('More')}
-        </button>
-      )}
+      <More more={more} trans={trans} />
     </>
   );
 }
@@ -85,12 +61,12 @@ function Asked(props: IHistoryProps & { row: QueryInfo }): JSX.Element {
     }
   };
   const when = new Date(row.created_at * 1000).toLocaleString();
-  const cost = row.charge ? ` · ${credits(row.charge.amount_micro ?? 0)}` : '';
+  const cost = row.charge ? ` · ${trans.__('%1 credits', credits(row.charge.amount_micro ?? 0))}` : '';
   return (
     <li>
       <details onToggle={toggle}>
         <summary>
-          <span className="jp-mtor-ellipsis">{row.prompt || trans.__('(no words)')}</span>
+          <span className="jp-mtor-ellipsis" dir="auto">{row.prompt || trans.__('(no words)')}</span>
           <span className="jp-mtor-quiet">
             {when} · {row.model} · {row.stage}
             {cost}
@@ -99,7 +75,11 @@ function Asked(props: IHistoryProps & { row: QueryInfo }): JSX.Element {
         {trouble && <p className="jp-mtor-trouble">{trouble}</p>}
         {row.error && <p className="jp-mtor-trouble">{row.error.message}</p>}
         {whole?.answer?.parts && (
-          <Answer {...{ realm, registry, trans }} parts={whole.answer.parts as Part[]} />
+          <Answer
+            {...{ realm, registry, trans }}
+            parts={whole.answer.parts as Part[]}
+            asked={whole.query?.rows}
+          />
         )}
       </details>
     </li>

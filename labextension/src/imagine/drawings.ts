@@ -45,7 +45,7 @@ export class Drawings implements IDisposable {
       save: async blob => saveAs(await realm.download(blob), fileName(prompt)),
       insert: async (blob, notebook) => {
         const url = await dataUrl(await realm.download(blob));
-        notebook.insert(`![${prompt.trim().replace(/[[\]]/g, '')}](${url})`, 'markdown');
+        await notebook.insert(`![${prompt.trim().replace(/[[\]]/g, '')}](${url})`, 'markdown');
       }
     };
     this._all = [drawing, ...this._all];

@@ -8,7 +8,7 @@ import { useSignals } from '../common/hooks';
 import type { INotebookSide } from '../notebook';
 import { troubleOf } from '../running';
 import { Media } from '../talk/answer';
-import { stageOf } from '../talk/talk';
+import { stageOf } from '../talk/stage';
 import type { IRealm } from '../tokens';
 import type { Drawings, IDrawing } from './drawings';
 

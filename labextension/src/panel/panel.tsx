@@ -20,6 +20,8 @@ export class RealmPanel extends ReactWidget {
   constructor(
     private readonly _realm: IRealm,
     private readonly _tabs: ReadonlyArray<ITab>,
+    /** What stands above a tab, by its id. */
+    private readonly _above: (id: string) => JSX.Element | null,
     private readonly _trans: TranslationBundle
   ) {
     super();
@@ -48,7 +50,8 @@ export class RealmPanel extends ReactWidget {
   }
 
   protected override render(): JSX.Element {
-    return <Tabs panel={this} realm={this._realm} tabs={this._tabs} trans={this._trans} />;
+    const { _realm: realm, _tabs: tabs, _above: above, _trans: trans } = this;
+    return <Tabs panel={this} {...{ realm, tabs, above, trans }} />;
   }
 
   /** Whoever opens it from the keyboard goes on there: at the question, or at the tab. */
@@ -72,9 +75,10 @@ function Tabs(props: {
   panel: RealmPanel;
   realm: IRealm;
   tabs: ReadonlyArray<ITab>;
+  above: (id: string) => JSX.Element | null;
   trans: TranslationBundle;
 }): JSX.Element {
-  const { panel, realm, tabs, trans } = props;
+  const { panel, realm, tabs, above, trans } = props;
   useSignals(panel.opened, realm.connectionChanged);
   const list = useRef<HTMLDivElement>(null);
   const shown = tabs.filter(tab => tab.isFor?.(realm) ?? true);
@@ -122,6 +126,7 @@ function Tabs(props: {
         ))}
       </div>
       <Connection realm={realm} trans={trans} />
+      {above(open.id)}
       <div
         key={open.id}
         className="jp-mtor-page"

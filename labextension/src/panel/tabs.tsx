@@ -3,8 +3,8 @@ import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
-import type { Camera } from '../camera/camera';
 import { Look } from '../camera/look';
+import type { Sight } from '../camera/sight';
 import { Credits } from '../credits/credits';
 import type { Drawings } from '../imagine/drawings';
 import { Imagine } from '../imagine/imagine';
@@ -15,6 +15,8 @@ import type { Conversation } from '../talk/conversation';
 import { Talk } from '../talk/talk';
 import type { IRealm } from '../tokens';
 import type { Assistant } from '../voice/assistant';
+import { Listening } from '../voice/bar';
+import { Loads } from '../workers/loads';
 import { Workers } from '../workers/workers';
 import type { ITab } from './panel';
 
@@ -24,15 +26,21 @@ export interface ITabParts {
   registry: RenderMimeRegistry;
   conversation: Conversation;
   drawings: Drawings;
-  camera: Camera;
+  sight: Sight;
   assistant: Assistant | null;
   notebook: INotebookSide | null;
   contents: Contents.IManager | null;
   trans: TranslationBundle;
 }
 
+/** What stands above a tab: whether the microphone is on is to be seen on each; Talk shows it itself. */
+export function aboveTab(id: string, { assistant, trans }: ITabParts): JSX.Element | null {
+  return assistant && id !== 'talk' ? <Listening assistant={assistant} trans={trans} /> : null;
+}
+
 export function makeTabs(parts: ITabParts): ITab[] {
   const { realm, trans } = parts;
+  const loads = new Loads();
   return [
     { id: 'talk', label: trans.__('Talk'), render: () => <Talk {...parts} /> },
     { id: 'look', label: trans.__('Look'), render: () => <Look {...parts} /> },
@@ -41,7 +49,7 @@ export function makeTabs(parts: ITabParts): ITab[] {
     {
       id: 'workers',
       label: trans.__('Workers'),
-      render: () => <Workers realm={realm} trans={trans} />
+      render: () => <Workers {...{ realm, loads, trans }} />
     },
     { id: 'credits', label: trans.__('Credits'), render: () => <Credits {...parts} /> },
     {

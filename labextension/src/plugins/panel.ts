@@ -11,14 +11,17 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Camera } from '../camera/camera';
+import { Sight } from '../camera/sight';
 import { realmIcon } from '../common/icons';
 import { answerRegistry } from '../common/markdown';
 import { Drawings } from '../imagine/drawings';
 import { NotebookSide } from '../notebook';
 import { RealmPanel } from '../panel/panel';
-import { makeTabs } from '../panel/tabs';
+import { aboveTab, makeTabs, type ITabParts } from '../panel/tabs';
+import { MicrophoneStatus } from '../status/microphone';
 import { Conversation, type IKept } from '../talk/conversation';
 import { IRealm } from '../tokens';
 import { Assistant, type IVoiceSettings } from '../voice/assistant';
@@ -36,7 +39,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
   requires: [IRealm, IRenderMimeRegistry],
   optional: [
     ITranslator, ILabShell, ILayoutRestorer, INotebookTracker, IStateDB, ICommandPalette,
-    ILauncher, ISettingRegistry
+    ILauncher, ISettingRegistry, IStatusBar
   ], // prettier-ignore
   activate: (
     app: JupyterFrontEnd,
@@ -49,7 +52,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     state: IStateDB | null,
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
-    settings: ISettingRegistry | null
+    settings: ISettingRegistry | null,
+    statusBar: IStatusBar | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('mtor_realm');
     const conversation = new Conversation(realm, trans);
@@ -61,18 +65,20 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       new Speaker(realm),
       trans
     );
-    const tabs = makeTabs({
+    const sight = new Sight(realm, new Camera(), trans);
+    const parts: ITabParts = {
       realm,
       registry: answerRegistry(rendermime),
       conversation,
       drawings,
-      camera: new Camera(),
+      sight,
       assistant,
-      notebook: tracker && new NotebookSide(tracker, trans),
+      notebook: tracker && new NotebookSide(tracker, rendermime.markdownParser, trans),
       contents: app.serviceManager.contents,
       trans
-    });
-    const panel = new RealmPanel(realm, tabs, trans);
+    };
+    const tabs = makeTabs(parts);
+    const panel = new RealmPanel(realm, tabs, id => aboveTab(id, parts), trans);
     app.shell.add(panel, 'right', { rank: 900 });
     restorer?.add(panel, panel.id);
     if (state) {
@@ -81,6 +87,14 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     if (settings) {
       void followSettings(settings, assistant);
     }
+    // Also while the side bar is closed.
+    statusBar?.registerStatusItem('mtor-realm:microphone', {
+      item: new MicrophoneStatus(assistant, trans),
+      align: 'left',
+      rank: 51,
+      isActive: () => assistant.microphone.isOn,
+      activeStateChanged: assistant.changed
+    });
     realm.notice.connect((_, { text, level }) => {
       Notification.emit(text, level ?? 'info', { autoClose: false });
     });
@@ -89,12 +103,22 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
         drawings.draw(rest);
       }
       panel.open = order === 'help' ? 'talk' : order;
+      if (order === 'look') {
+        // What the camera sees is never taken unseen.
+        app.shell.activateById(panel.id);
+        if (rest) {
+          void sight.lookAndAsk(rest);
+        }
+      }
       if (order === 'help') {
         assistant.speaker.say(
           trans.__('Say computer, then a question. Or: look, imagine, stop, repeat, goodbye.')
         );
       }
     });
+
+    // What was asked aloud is answered aloud.
+    sight.asked.connect((_, running) => assistant.speaker.read(running));
 
     app.commands.addCommand('mtor-realm:push-to-talk', {
       label: trans.__('MTOR: Begin or end to speak'),
@@ -156,5 +180,6 @@ async function followSettings(registry: ISettingRegistry, assistant: Assistant):
     assistant.settings = settings.composite as unknown as IVoiceSettings;
   };
   settings.changed.connect(take);
+  assistant.chosen.connect((_, speak) => void settings.set('speak', speak));
   take();
 }

@@ -5,9 +5,11 @@ import React, { useEffect, useRef, useState } from 'react';
 import { IconButton } from '../common/button';
 import { credits, span } from '../common/figures';
 import { useSignals } from '../common/hooks';
-import type { LaneInfo } from '../protocol';
-import { stageOf } from '../talk/talk';
+import { useLoaded } from '../common/loading';
+import type { LaneInfo, RateCard } from '../protocol';
+import { stageOf } from '../talk/stage';
 import type { IRealm, IRunning } from '../tokens';
+import { spentSoFar } from './spent';
 
 /** How often one's queries are looked for at most. */
 const LOOK_MS = 2000;
@@ -20,6 +22,8 @@ export function Queue(props: { realm: IRealm; trans: TranslationBundle }): JSX.E
     return () => watching.dispose();
   }, [realm]);
   const prompts = useElsewhere(realm);
+  const busy = realm.running.length > 0;
+  const { value: models } = useLoaded(() => realm.models(), [], [realm, realm.connection, busy]);
   const lanes = realm.state?.lanes ?? [];
   return (
     <div className="jp-mtor-scroll">
@@ -29,7 +33,13 @@ export function Queue(props: { realm: IRealm; trans: TranslationBundle }): JSX.E
       )}
       <ul className="jp-mtor-list">
         {realm.running.map(one => (
-          <Mine key={one.id || one.hold} running={one} prompt={prompts.get(one.id)} trans={trans} />
+          <Mine
+            key={one.id || one.hold}
+            running={one}
+            prompt={prompts.get(one.id)}
+            card={models.find(model => model.name === one.model)?.rates}
+            trans={trans}
+          />
         ))}
       </ul>
       <h2>{trans.__('Lanes')}</h2>
@@ -72,7 +82,13 @@ function useElsewhere(realm: IRealm): ReadonlyMap<string, string> {
       const { items } = await realm.history();
       const open = items.filter(one => one.stage === 'queued' || one.stage === 'running');
       const known = new Set(realm.running.map(one => one.id));
-      followed.push(...open.filter(one => !known.has(one.id)).map(one => realm.follow(one.id)));
+      for (const one of open) {
+        // Also what this page went on with after a reload: it does not know what was held.
+        const running = realm.follow(one.id, one.model, one.hold_micro);
+        if (!known.has(one.id)) {
+          followed.push(running);
+        }
+      }
       setPrompts(new Map(open.map(one => [one.id, one.prompt ?? ''])));
     };
     // What goes wrong here, the connection's own state tells.
@@ -90,11 +106,13 @@ function useElsewhere(realm: IRealm): ReadonlyMap<string, string> {
 function Mine(props: {
   running: IRunning;
   prompt?: string;
+  card?: RateCard | null;
   trans: TranslationBundle;
 }): JSX.Element {
   const { running, trans } = props;
   useSignals(running.changed);
   const last = running.query?.messages[running.query.messages.length - 1];
+  const spent = props.card && spentSoFar(running, props.card);
   const words = last?.parts.map(part => (part.type === 'text' ? part.text : '')).join(' ') ?? '';
   return (
     <li>
@@ -107,7 +125,10 @@ function Mine(props: {
         />
       </div>
       <div className="jp-mtor-quiet">
-        {running.model} · {stageOf(running, trans)} · ≤ {credits(running.hold)} {trans.__('credits')}
+        {running.model} · {stageOf(running, trans)} ·{' '}
+        {typeof spent === 'number'
+          ? trans.__('about %1 so far, at most %2 credits', credits(spent), credits(running.hold))
+          : trans.__('at most %1 credits', credits(running.hold))}
       </div>
       {running.fraction !== null && (
         <progress value={running.fraction} max={1} aria-label={trans.__('Progress')} />
@@ -120,17 +141,22 @@ function Lane(props: { lane: LaneInfo; trans: TranslationBundle }): JSX.Element 
   const { lane, trans } = props;
   const sick = lane.breaker && lane.breaker !== 'closed';
   return (
-    <tr>
-      <th scope="row">
-        {lane.model}
-        {lane.trouble && <div className="jp-mtor-trouble">{lane.trouble}</div>}
-        {sick && !lane.trouble && <span className="jp-mtor-quiet"> {trans.__('(resting after failures)')}</span>}
-      </th>
-      <td>
-        {lane.running ?? 0} / {lane.slots ?? 0}
-      </td>
-      <td>{lane.waiting ?? 0}</td>
-      <td>{lane.eta_seconds ? span(lane.eta_seconds) : '–'}</td>
-    </tr>
+    <>
+      <tr>
+        <th scope="row">{lane.model}</th>
+        <td>
+          {lane.running ?? 0} / {lane.slots ?? 0}
+        </td>
+        <td>{lane.waiting ?? 0}</td>
+        <td>{lane.eta_seconds ? span(lane.eta_seconds) : '–'}</td>
+      </tr>
+      {(lane.trouble || sick) && (
+        <tr className="jp-mtor-below">
+          <td colSpan={4} className={lane.trouble ? 'jp-mtor-trouble' : 'jp-mtor-quiet'}>
+            {lane.trouble || trans.__('(resting after failures)')}
+          </td>
+        </tr>
+      )}
+    </>
   );
 }

@@ -1,13 +1,13 @@
 // A button that does something of the sysop's.
 import React from 'react';
-import type { ISectionProps } from './sysop';
+import type { ISectionProps, Said } from './sysop';
 
-export function Act(props: {
+export function Act<T>(props: {
   act: ISectionProps['act'];
   /** What it does. */
-  does: () => Promise<unknown>;
+  does: () => Promise<T>;
   /** What is said when it is done. */
-  done: string;
+  done: Said<T>;
   disabled?: boolean;
   children: React.ReactNode;
 }): JSX.Element {

@@ -41,7 +41,7 @@ export class Sysop implements ISysop {
     return this._act('quota', { [whom]: subject, quotas, reason });
   }
 
-  worker(name: string, order: 'drain' | 'resume'): Promise<void> {
+  worker(name: string, order: 'drain' | 'resume' | 'remove'): Promise<void> {
     return this._act(`workers/${encodeURIComponent(name)}/${order}`, {});
   }
 

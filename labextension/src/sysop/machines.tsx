@@ -1,9 +1,12 @@
 // Workers and models: drain, resume, load, unload; and what a model costs.
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import React from 'react';
 import { useSignals } from '../common/hooks';
 import { useLoaded } from '../common/loading';
-import type { RateCard, WorkerInfo } from '../protocol';
+import type { WorkerInfo } from '../protocol';
+import { stateOf } from '../workers/states';
 import { Act } from './act';
+import { pricesOf } from './prices';
 import type { ISectionProps } from './sysop';
 
 export function Machines(props: ISectionProps): JSX.Element {
@@ -22,22 +25,46 @@ export function Machines(props: ISectionProps): JSX.Element {
 
 function Machine(props: ISectionProps & { worker: WorkerInfo }): JSX.Element {
   const { realm, trans, act, worker } = props;
-  const draining = worker.state === 'draining';
+  const { name, state } = worker;
+  const away = state === 'draining' || state === 'removed';
+  const remove = async (): Promise<void> => {
+    const { button } = await showDialog({
+      title: trans.__('Remove %1?', name),
+      body: trans.__(
+        'It finishes what it runs, and is kept out of the realm then until you let it resume.'
+      ),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.warnButton({ label: trans.__('Remove') })
+      ]
+    });
+    if (button.accept) {
+      await act(() => realm.sysop.worker(name, 'remove'), trans.__('%1 is sent away.', name));
+    }
+  };
   return (
-    <div className="jp-mtor-card">
+    <div className="jp-mtor-card" role="group" aria-label={name}>
       <div className="jp-mtor-row">
-        <h3 className="jp-mtor-ellipsis">{worker.name}</h3>
+        <h3 className="jp-mtor-ellipsis">{name}</h3>
+        {state !== 'well' && (
+          <span className={`jp-mtor-state jp-mtor-${state}`}>{stateOf(state, trans)}</span>
+        )}
         <Act
           act={act}
-          does={() => realm.sysop.worker(worker.name, draining ? 'resume' : 'drain')}
+          does={() => realm.sysop.worker(name, away ? 'resume' : 'drain')}
           done={
-            draining
-              ? trans.__('%1 takes work again.', worker.name)
-              : trans.__('%1 takes nothing new.', worker.name)
+            away
+              ? trans.__('%1 takes work again.', name)
+              : trans.__('%1 takes nothing new.', name)
           }
         >
-          {draining ? trans.__('Resume') : trans.__('Drain')}
+          {away ? trans.__('Resume') : trans.__('Drain')}
         </Act>
+        {state !== 'removed' && (
+          <button type="button" onClick={() => void remove()}>
+            {trans.__('Remove')}
+          </button>
+        )}
       </div>
       <ul className="jp-mtor-list">
         {(worker.served ?? []).map(served => (
@@ -72,7 +99,7 @@ function Prices(props: ISectionProps): JSX.Element {
     <>
       <h2>{trans.__('Prices')}</h2>
       <p className="jp-mtor-quiet">
-        {trans.__('In micro-credits. They stand in the catalogue, which is read anew when it changes.')}
+        {trans.__('In credits. They stand in the catalogue, which is read anew when it changes.')}
       </p>
       <table className="jp-mtor-table">
         <tbody>
@@ -81,19 +108,11 @@ function Prices(props: ISectionProps): JSX.Element {
             .map(model => (
               <tr key={model.name}>
                 <th scope="row">{model.name}</th>
-                <td>{rates(model.rates!)}</td>
+                <td>{pricesOf(model.rates!, trans).join(', ')}</td>
               </tr>
             ))}
         </tbody>
       </table>
     </>
   );
-}
-
-/** Return the units that a card prices: `output token 10, query 100`. */
-export function rates(card: RateCard): string {
-  return Object.entries(card)
-    .filter(([name, micro]) => name.endsWith('_micro') && micro)
-    .map(([name, micro]) => `${name.replace(/_micro$/, '').replace(/_/g, ' ')} ${micro}`)
-    .join(', ');
 }

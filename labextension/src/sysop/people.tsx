@@ -57,7 +57,7 @@ function Person(props: ISectionProps & { person: PersonInfo; rule?: RuleInfo }):
           <span className="jp-mtor-quiet">
             {[person.role, ...(person.groups ?? [])].join(' · ')} ·{' '}
             {person.unlimited
-              ? trans.__('no floor')
+              ? trans.__('no limit of credits')
               : trans.__('%1 credits', credits(person.balance_micro ?? 0))}
             {banned && ` · ${trans.__('banned')}: ${person.ban_reason || '–'}`}
           </span>
@@ -90,7 +90,9 @@ function Person(props: ISectionProps & { person: PersonInfo; rule?: RuleInfo }):
           <Act
             act={act}
             does={() => realm.sysop.stopQueries(name, reason)}
-            done={trans.__('The queries of %1 are stopped.', name)}
+            done={count =>
+              trans._n('%1 query of %2 is stopped.', '%1 queries of %2 are stopped.', count, name)
+            }
           >
             {trans.__('Stop all queries')}
           </Act>

@@ -8,12 +8,15 @@ import { People } from './people';
 import { Place } from './place';
 import { Rules } from './rules';
 
+/** What is said when something is done, where that depends on what came of it. */
+export type Said<T> = string | ((result: T) => string);
+
 /** What each section gets. */
 export interface ISectionProps {
   realm: IRealm;
   trans: TranslationBundle;
   /** Do something, and say underneath what came of it. */
-  act: (doing: () => Promise<unknown>, done: string) => Promise<void>;
+  act: <T>(doing: () => Promise<T>, done: Said<T>) => Promise<void>;
   /** Counts the acts: lists are read again when it changes. */
   acts: number;
 }
@@ -21,10 +24,10 @@ export interface ISectionProps {
 export function SysopTab(props: { realm: IRealm; trans: TranslationBundle }): JSX.Element {
   const [acts, setActs] = useState(0);
   const [said, setSaid] = useState({ words: '', bad: false });
-  const act = useCallback(async (doing: () => Promise<unknown>, done: string) => {
+  const act = useCallback(async <T,>(doing: () => Promise<T>, done: Said<T>) => {
     try {
-      await doing();
-      setSaid({ words: done, bad: false });
+      const result = await doing();
+      setSaid({ words: typeof done === 'string' ? done : done(result), bad: false });
       setActs(count => count + 1);
     } catch (error) {
       setSaid({ words: (error as Error).message, bad: true });

@@ -1,11 +1,15 @@
-// An answer: words as Markdown, pictures and sounds from their blobs, findings as a list.
+// An answer: words as Markdown, pictures and sounds from their blobs, rows of a table as a list,
+// findings folded away.
 import type { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import React, { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Blocks } from './blocks';
 import { answerRenderer, renderAnswer } from '../common/renderer';
+import { answersOf } from '../common/rows';
+import type { TableRow } from '../protocol';
 import type { IRealm, Part } from '../tokens';
+import { RowList } from './rows';
 
 /** Words, rendered by JupyterLab with our parser and sanitiser, one rendering at a time. */
 const Markdown = React.memo(function Markdown(props: { registry: RenderMimeRegistry; text: string }): JSX.Element {
@@ -48,16 +52,20 @@ function GrowingMarkdown(props: { registry: RenderMimeRegistry; text: string }):
   );
 }
 
-/** The parts of an answer, in their order. */
+/** The parts of an answer, in their order; those about rows are one list. */
 export function Answer(props: {
   realm: IRealm;
   registry: RenderMimeRegistry;
   parts: ReadonlyArray<Part>;
+  /** The rows of a table that were asked about, where that is known. */
+  asked?: ReadonlyArray<TableRow>;
   /** More of it comes. */
   grows?: boolean;
   trans: TranslationBundle;
 }): JSX.Element {
-  const Words = props.grows ? GrowingMarkdown : Markdown;
+  const { asked, grows, trans } = props;
+  const Words = grows ? GrowingMarkdown : Markdown;
+  const rows = props.parts.findIndex(part => part.type === 'rows');
   return (
     <>
       {props.parts.map((part, index) => {
@@ -68,8 +76,12 @@ export function Answer(props: {
             return <Media key={index} realm={props.realm} blob={part.blob} kind="image" />;
           case 'audio':
             return <Media key={index} realm={props.realm} blob={part.blob} kind="audio" />;
+          case 'rows':
+            return index === rows ? (
+              <RowList key={index} answers={answersOf(props.parts)} {...{ asked, grows, trans }} />
+            ) : null;
           default:
-            return <Findings key={index} value={part.value} trans={props.trans} />;
+            return <Findings key={index} value={part.value} trans={trans} />;
         }
       })}
     </>

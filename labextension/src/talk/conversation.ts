@@ -52,8 +52,9 @@ export interface IKept {
 const MAX_TURNS = 40;
 /** The most turns that a page has: earlier ones are in the history. */
 const MOST = 400;
-/** The most turns that outlive the page. */
+/** The most turns that outlive the page, and about the most characters of them: it is all sent at each turn. */
 const MOST_KEPT = 100;
+const MOST_CHARACTERS = 500_000;
 
 export class Conversation implements IDisposable {
   constructor(
@@ -165,13 +166,17 @@ export class Conversation implements IDisposable {
 
   /** Return what is worth keeping. */
   keep(): IKept {
-    const turns = this._turns.slice(-MOST_KEPT).map(turn => ({
-      role: turn.role,
-      parts: [...(turn.running?.parts ?? turn.parts)],
-      query: turn.running?.id ?? turn.query,
-      trouble: turn.trouble,
-      took: turn.took
-    }));
+    const turns: IKept['turns'] = [];
+    let room = MOST_CHARACTERS;
+    for (const turn of this._turns.slice(-MOST_KEPT).reverse()) {
+      const parts = [...(turn.running?.parts ?? turn.parts)];
+      room -= JSON.stringify(parts).length;
+      if (room < 0 && turns.length > 0) {
+        break; // earlier ones are in the history
+      }
+      const query = turn.running?.id ?? turn.query;
+      turns.unshift({ role: turn.role, parts, query, trouble: turn.trouble, took: turn.took });
+    }
     return { model: this._model, turns };
   }
 

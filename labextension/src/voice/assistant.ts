@@ -57,7 +57,25 @@ export class Assistant implements IDisposable {
     _conversation.asked.connect((_, running) => this._answering(running));
   }
 
-  settings: IVoiceSettings = { sendAtOnce: false, speak: false, silenceSeconds: 120 };
+  get settings(): IVoiceSettings {
+    return this._settings;
+  }
+
+  set settings(settings: IVoiceSettings) {
+    this._settings = settings;
+    this._changed.emit();
+  }
+
+  /** Read answers out from now on, or no more; who keeps the settings is told. */
+  set speaks(on: boolean) {
+    this.settings = { ...this._settings, speak: on };
+    this._chosen.emit(on);
+  }
+
+  /** Emitted where somebody has chosen whether answers are read out. */
+  get chosen(): ISignal<this, boolean> {
+    return this._chosen;
+  }
 
   get state(): VoiceState {
     return this._state;
@@ -149,6 +167,11 @@ export class Assistant implements IDisposable {
       this._handsFree = false;
       this._set('off');
     }
+  }
+
+  /** Switch the microphone off, whatever it is on for. */
+  async off(): Promise<void> {
+    await (this._handsFree ? this.listen(false) : this.letGo());
   }
 
   /** Be silent, and stop the answer that is being written. */
@@ -318,6 +341,7 @@ export class Assistant implements IDisposable {
     }
   }
 
+  private _settings: IVoiceSettings = { sendAtOnce: false, speak: false, silenceSeconds: 120 };
   private _state: VoiceState = 'off';
   private _handsFree = false;
   private _wanted = false;
@@ -330,6 +354,7 @@ export class Assistant implements IDisposable {
   private _silence = 0;
   private _calling = 0;
   private _changed = new Signal<this, void>(this);
+  private _chosen = new Signal<this, boolean>(this);
   private _ordered = new Signal<this, { order: Order; rest: string }>(this);
   private _isDisposed = false;
 }

@@ -1,6 +1,6 @@
 // The voice's controls: what the microphone does is always to be seen.
 import type { TranslationBundle } from '@jupyterlab/translation';
-import React, { useEffect, useRef } from 'react';
+import React, { useEffect, useReducer, useRef } from 'react';
 import type { DeviceTrouble } from '../common/devices';
 import { useSignals } from '../common/hooks';
 import type { Assistant, VoiceState } from './assistant';
@@ -11,6 +11,7 @@ export function VoiceBar(props: { assistant: Assistant; trans: TranslationBundle
   useSignals(assistant.changed);
   // A key that is held is let go where the focus is lost; a pointer is captured, and is not.
   const byKey = useRef(false);
+  const [, render] = useReducer((count: number) => count + 1, 0);
   const trouble = assistant.trouble || words(microphone.trouble, trans);
   return (
     <div className="jp-mtor-voice">
@@ -64,9 +65,10 @@ export function VoiceBar(props: { assistant: Assistant; trans: TranslationBundle
         <label>
           <input
             type="checkbox"
-            defaultChecked={assistant.settings.speak}
+            checked={assistant.settings.speak}
             onChange={event => {
-              assistant.settings = { ...assistant.settings, speak: event.target.checked };
+              assistant.speaks = event.target.checked;
+              render(); // at once: a box must not lag behind its click
             }}
           />
           {trans.__('Read answers out')}
@@ -84,6 +86,22 @@ export function VoiceBar(props: { assistant: Assistant; trans: TranslationBundle
         </span>
       </div>
     </div>
+  );
+}
+
+/** That the microphone is on, where the controls above are not to be seen; nothing while it is off. */
+export function Listening(props: { assistant: Assistant; trans: TranslationBundle }): JSX.Element {
+  const { assistant, trans } = props;
+  useSignals(assistant.changed);
+  return assistant.microphone.isOn ? (
+    <div className="jp-mtor-bar jp-mtor-listening" role="status">
+      <Waveform assistant={assistant} trans={trans} />
+      <button type="button" onClick={() => void assistant.off()}>
+        {trans.__('Microphone off')}
+      </button>
+    </div>
+  ) : (
+    <></>
   );
 }
 

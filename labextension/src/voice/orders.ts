@@ -19,7 +19,9 @@ const ORDERS: [Order, RegExp][] = [
   ['repeat', /^(?:please\s+)?(?:repeat(?: that)?|say (?:that|it) again|again)[.!\s]*$/i],
   ['help', /^(?:help(?: me)?|what can (?:i say|you do))[.!?\s]*$/i],
   ['goodbye', /^(?:good\s?bye|bye(?: bye)?|that'?s all|go to sleep)[.!\s]*$/i],
-  ['look', /^(?:look(?: at (?:this|that|me))?|what do you see|what is this)[,.:!?\s]*/i],
+  // What is looked up, or for, is a question.
+  ['look', /^look\b(?!\s+(?:up|for|after|into|like)\b)(?: at (?:this|that|me)\b)?[,.:!?\s]*/i],
+  ['look', /^(?:what do you see|what is this)[.!?\s]*$/i],
   ['imagine', /^(?:imagine|draw(?: me)?|paint(?: me)?)\b[,.:!\s]*/i],
   ['chat', /^(?:chat|ask|tell me)\s*[,:]\s*/i]
 ];

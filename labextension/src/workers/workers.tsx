@@ -1,33 +1,33 @@
 // Who serves what, how well, and how it went in the last minutes.
 import type { TranslationBundle } from '@jupyterlab/translation';
-import React, { useEffect, useRef } from 'react';
+import React, { useEffect } from 'react';
 import { bytes } from '../common/figures';
 import { useSignals } from '../common/hooks';
 import { Sparkline } from '../common/sparkline';
 import type { WorkerInfo } from '../protocol';
 import type { IRealm } from '../tokens';
+import { SPAN_MS, type ILoad, type Loads } from './loads';
+import { stateOf } from './states';
 
-/** How many readings of a worker's load are kept for its chart. */
-const READINGS = 120;
+/** A chart reaches at least to so many percent: a worker that rests draws a line near the ground. */
+const MOST_PERCENT = 100;
 
-export function Workers(props: { realm: IRealm; trans: TranslationBundle }): JSX.Element {
-  const { realm, trans } = props;
-  const loads = useRef(new Map<string, number[]>());
+export function Workers(props: {
+  realm: IRealm;
+  loads: Loads;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { realm, loads, trans } = props;
   useSignals(realm.stateChanged);
   useEffect(() => {
     const watching = realm.watch();
-    const note = (): void => {
-      for (const worker of realm.state?.workers ?? []) {
-        const readings = loads.current.get(worker.name) ?? [];
-        loads.current.set(worker.name, [...readings, worker.cpu_percent ?? 0].slice(-READINGS));
-      }
-    };
+    const note = (): void => loads.note(realm.state?.workers ?? [], Date.now());
     realm.stateChanged.connect(note);
     return () => {
       realm.stateChanged.disconnect(note);
       watching.dispose();
     };
-  }, [realm]);
+  }, [realm, loads]);
   const workers = realm.state?.workers ?? [];
   return (
     <div className="jp-mtor-scroll">
@@ -38,7 +38,7 @@ export function Workers(props: { realm: IRealm; trans: TranslationBundle }): JSX
         <Worker
           key={worker.name}
           worker={worker}
-          loads={loads.current.get(worker.name) ?? []}
+          loads={loads.of(worker.name)}
           trans={trans}
         />
       ))}
@@ -48,28 +48,44 @@ export function Workers(props: { realm: IRealm; trans: TranslationBundle }): JSX
 
 function Worker(props: {
   worker: WorkerInfo;
-  loads: number[];
+  loads: ReadonlyArray<ILoad>;
   trans: TranslationBundle;
 }): JSX.Element {
   const { worker, loads, trans } = props;
-  const states: Record<string, string> = {
-    well: trans.__('well'),
-    sick: trans.__('sick'),
-    draining: trans.__('draining'),
-    lost: trans.__('lost')
-  };
   return (
     <section className="jp-mtor-card" aria-label={worker.name}>
       <div className="jp-mtor-row">
         <h2 className="jp-mtor-ellipsis">{worker.name}</h2>
         <span className={`jp-mtor-state jp-mtor-${worker.state}`}>
-          {states[worker.state] ?? worker.state}
+          {stateOf(worker.state, trans)}
         </span>
       </div>
+      {worker.state === 'removed' ? (
+        <p className="jp-mtor-quiet">{trans.__('The sysop keeps it out of the realm.')}</p>
+      ) : (
+        <Doings worker={worker} loads={loads} trans={trans} />
+      )}
+    </section>
+  );
+}
+
+/** What it takes of its machine, and what it serves. */
+function Doings(props: {
+  worker: WorkerInfo;
+  loads: ReadonlyArray<ILoad>;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { worker, loads, trans } = props;
+  return (
+    <>
       <div className="jp-mtor-quiet">
         {bytes(worker.memory_bytes ?? 0)} · {Math.round(worker.cpu_percent ?? 0)} % CPU
       </div>
-      <Sparkline values={loads} label={trans.__('Load in the last minutes')} />
+      <Sparkline
+        points={loads.map(one => ({ x: 1 - (Date.now() - one.at) / SPAN_MS, y: one.percent }))}
+        most={MOST_PERCENT}
+        label={trans.__('Load in the last minutes')}
+      />
       <table className="jp-mtor-table">
         <thead>
           <tr>
@@ -80,19 +96,25 @@ function Worker(props: {
         </thead>
         <tbody>
           {(worker.served ?? []).map(served => (
-            <tr key={served.model}>
-              <th scope="row">
-                {served.model}
-                {served.trouble && <div className="jp-mtor-trouble">{served.trouble}</div>}
-              </th>
-              <td>
-                {served.running ?? 0} / {served.slots ?? 1}
-              </td>
-              <td>{served.loaded ? trans.__('yes') : trans.__('no')}</td>
-            </tr>
+            <React.Fragment key={served.model}>
+              <tr>
+                <th scope="row">{served.model}</th>
+                <td>
+                  {served.running ?? 0} / {served.slots ?? 1}
+                </td>
+                <td>{served.loaded ? trans.__('yes') : trans.__('no')}</td>
+              </tr>
+              {served.trouble && (
+                <tr className="jp-mtor-below">
+                  <td colSpan={3} className="jp-mtor-trouble">
+                    {served.trouble}
+                  </td>
+                </tr>
+              )}
+            </React.Fragment>
           ))}
         </tbody>
       </table>
-    </section>
+    </>
   );
 }

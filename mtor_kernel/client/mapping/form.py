@@ -11,8 +11,8 @@ import msgspec
 
 from mtor_kernel.protocol.errors import BadInput
 
-#: How much of a complaint a model is told, in characters.
-COMPLAINT_CHARACTERS = 1000
+#: How much of a complaint a model is told, in bytes.
+COMPLAINT_BYTES = 1000
 #: How many brackets of an answer may begin no JSON before the rest is not looked at.
 MOST_TRIES = 500
 
@@ -49,7 +49,7 @@ class Form:
             try:
                 return self.read(found)
             except Exception as error:  # noqa: BLE001 - each library has its own
-                complaint = str(error)[:COMPLAINT_CHARACTERS]
+                complaint = str(error)[:COMPLAINT_BYTES]
         raise Misfit(complaint)
 
 

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mtor_kernel.client.mapping.form import COMPLAINT_CHARACTERS, Form, form_of
+from msgspec import structs
+
+from mtor_kernel.client.mapping.form import COMPLAINT_BYTES, Form, form_of
 from mtor_kernel.client.mapping.rows import ERROR_SUFFIX, Rows, source_of
 from mtor_kernel.client.mapping.template import Template, is_missing
 from mtor_kernel.client.media import Kind
 from mtor_kernel.client.question import checked, question
+from mtor_kernel.protocol.codec import MAX_FRAME_BYTES, encode
 from mtor_kernel.protocol.errors import BadInput, Malformed
-from mtor_kernel.protocol.query import Message, Part, Priority, Query, Text
+from mtor_kernel.protocol.query import Message, Part, Priority, Query, TableRow, Text
 
 #: What a map may cost at most, in credits, before it asks whether to go on.
 ASK_ABOVE_CREDITS = 1.0
@@ -21,10 +24,14 @@ ASK_ABOVE_CREDITS = 1.0
 TTL_SECONDS = 3600
 #: How often a model is told what is wrong with the form of its answer.
 RETRIES = 2
-#: A prompt of fewer characters always fits into a frame, however it is escaped.
+#: A prompt of more characters is looked at more closely.
 CERTAIN_CHARACTERS = 40_000
-#: Of an answer that misses its form, the model is shown so many characters.
-SHOWN_CHARACTERS = 20_000
+#: More than what a frame has around its query.
+ENVELOPE_BYTES = 512
+#: More than what a row has around its prompt, as characters of six bytes.
+ROW_CHARACTERS = 20
+#: Of an answer that misses its form, the model is shown so many bytes.
+SHOWN_BYTES = 4_000
 
 
 class Job:
@@ -41,7 +48,8 @@ class Job:
     model
         A model, an alias or a fallback chain.
     into
-        The column of the answers. Beside it, `into` with ``_error`` says why a row has none.
+        The column of the answers. Beside it, `into` with ``_error`` says why a row has none. It may
+        replace a column that an earlier map has made, and no other.
     schema
         The form of the answers: a JSON schema, a dataclass, a msgspec struct, a pydantic model.
         The answers are values of it.
@@ -60,7 +68,8 @@ class Job:
     progress
         Whether to show a bar.
     window
-        How many rows are under way at once; by default four times the model's slots, and 16 to 256.
+        How many rows are under way at once; by default so many queries as four times the model's
+        slots, 16 to 256, and 2,048 rows that go together.
     run
         A name. The same map with the same name never asks a row twice; another name asks anew.
     ttl_seconds
@@ -123,7 +132,34 @@ class Job:
         if self.form is not None:
             self._how["json_schema"] = self.form.schema
         self._check_fields(prompt)
-        question("A row.", model, **self._how)  # options are looked at before the first row is
+        # Options are looked at before the first row is, and once for all of them.
+        self._sample = question("A row.", model, **self._how)
+        room = MAX_FRAME_BYTES - len(encode(self._sample)) - ENVELOPE_BYTES
+        #: A prompt of fewer characters always fits into a frame, however it is escaped.
+        self._certain = min(CERTAIN_CHARACTERS, room // 6)
+
+    @property
+    def sample(self) -> Query:
+        """The query of a row that is none of them."""
+        return self._sample
+
+    @property
+    def most_together(self) -> int:
+        """The :meth:`size` of all rows that always fit into a frame together."""
+        return self._certain * 3 // 4  # the first prompt stands in the messages too
+
+    def size(self, prompt: str) -> int:
+        """Return how much room a row takes beside others, in characters."""
+        return len(prompt) + ROW_CHARACTERS
+
+    def goes_together(self, prompt: str) -> bool:
+        """Tell whether a row is so small that it may go with others."""
+        return 4 * self.size(prompt) < self._certain
+
+    def together(self, rows: Sequence[tuple[str, str]]) -> Query:
+        """Return the query of several rows, each with its key."""
+        first = self.query(rows[0][0])
+        return structs.replace(first, rows=tuple(TableRow(*row) for row in rows))
 
     @property
     def kind(self) -> Kind | None:
@@ -143,12 +179,12 @@ class Job:
             raise BadInput("The prompt of this row is empty.")
         if "\0" in prompt:
             raise BadInput("The prompt of this row holds a NUL character: remove it.")
-        if len(prompt) > CERTAIN_CHARACTERS or not prompt.isascii():
+        if len(prompt) >= self._certain or not prompt.isascii():
             try:
                 prompt.encode()
             except UnicodeEncodeError:
                 raise Malformed("The prompt of this row holds half of a surrogate pair.") from None
-            if len(prompt) > CERTAIN_CHARACTERS:
+            if len(prompt) >= self._certain:
                 self.query(prompt)
         return prompt
 
@@ -172,21 +208,31 @@ class Job:
         return found
 
     def query(self, prompt: str, parts: Sequence[Part] = ()) -> Query:
-        """Return the query of a row; raise :class:`BadInput` where it cannot be sent."""
+        """Return the query of a row; raise :class:`BadInput` where it cannot be sent.
+
+        `prompt` is one of :meth:`words`.
+        """
+        if not parts and len(prompt) < self._certain:
+            turns = (*self._sample.messages[:-1], Message("user", (Text(prompt),)))
+            return structs.replace(self._sample, messages=turns)
         return question(prompt, self.model, parts=parts, **self._how)
 
     def mended(self, query: Query, answer: str, complaint: str) -> Query:
-        """Return the query that tells a model what is wrong with the form of its answer."""
+        """Return the query of a row that tells a model what is wrong with its last answer."""
         words = (
-            f"That does not fit the schema: {complaint[:COMPLAINT_CHARACTERS]}. Answer again, with "
+            f"That does not fit the schema: {_cut(complaint, COMPLAINT_BYTES)}. Answer again, with "
             "JSON only."
         )
         turns = (
             *query.messages,
-            Message("assistant", (Text(answer[:SHOWN_CHARACTERS] or "(nothing)"),)),
+            Message("assistant", (Text(_cut(answer, SHOWN_BYTES) or "(nothing)"),)),
             Message("user", (Text(words),)),
         )
         return checked(Query(turns, query.model, query.options, query.priority, query.ttl_seconds))
+
+    def mended_at_worst(self, query: Query) -> Query:
+        """Return a query that is as long as any :meth:`mended` one of the same row."""
+        return self.mended(query, "x" * SHOWN_BYTES, "x" * COMPLAINT_BYTES)
 
     def _system(self, system: str) -> str:
         told = [system, self.form.instruction if self.form is not None else ""]
@@ -210,12 +256,25 @@ class Job:
                 "The rows are files, which go along with the prompt: leave "
                 f"{{{self.template.fields[0]}}} out of it."
             )
+        beside = self.into + ERROR_SUFFIX
+        there = [name for name in (self.into, beside) if name in taken]
+        # Both of them are an earlier map's: it is run again.
+        if len(there) == 1 or self.into in self.template.fields:
+            raise BadInput(
+                f"into: there is a column {(there or [self.into])[0]!r} already, which the answers "
+                "would replace. Name another, or drop that one first."
+            )
         if not self.template.fields and not self.has_media:
             example = f"{{{taken[0]}}}" if taken else "{text}"
             raise BadInput(
                 f"{prompt[:60]!r} asks the same of every row: name a column in it, such as "
                 f"{example}."
             )
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text, of so many bytes at most."""
+    return text.encode(errors="replace")[:most_bytes].decode(errors="ignore")
 
 
 def _is_count(value: Any, least: int) -> bool:

@@ -41,7 +41,7 @@ class Found:
 
     def sentences(self) -> dict[int, str]:
         """Return why rows have no answer, by position, those not asked included."""
-        told = {at: error.message for at, error in self.errors.items()}
+        told = {at: self.errors[at].message for at in sorted(self.errors)}
         if len(told) < len(self.ended):
             told |= {at: NOT_ASKED for at, ended in enumerate(self.ended) if not ended}
         return told
@@ -59,7 +59,7 @@ class Report:
         #: Rows with an answer, and without one.
         self.done = 0
         self.failed = 0
-        #: Queries that an earlier run had asked: they cost nothing now.
+        #: Answers that an earlier run had got: they cost nothing now.
         self.earlier = 0
         #: What this run was charged.
         self.charged_micro = 0

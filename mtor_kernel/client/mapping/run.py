@@ -1,20 +1,23 @@
 """A run: rows go to the realm, so many at a time, and answers come back.
 
-Promises: each row is asked once, whatever becomes of this process (a query's key is made of what
-is asked, so the same map run again finds what was answered and asks only the rest); never more
-than a window of rows is under way; a failure of one row ends nothing but that row; a run that is
-stopped cancels in the realm what it has under way, and keeps what it has.
+Promises: each row is asked once, whatever becomes of this process (its key is made of what is
+asked, so the same map run again finds what was answered and asks only the rest); never more than a
+window of rows is under way; a failure of one row ends nothing but that row; a run that is stopped
+cancels in the realm what it has under way, and keeps what it has.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from mtor_kernel.client.mapping.bundles import Bundles, Item, Line, Pace, side_by_side
+from mtor_kernel.client.mapping.door import LASTING, Door, Ended
+from mtor_kernel.client.mapping.fitting import Fitting, Hopeless, Missed
 from mtor_kernel.client.mapping.form import Misfit
 from mtor_kernel.client.mapping.job import Job
 from mtor_kernel.client.mapping.report import Found, Report
@@ -22,47 +25,31 @@ from mtor_kernel.client.mapping.rows import Rows
 from mtor_kernel.client.mapping.survey import Estimate, Survey
 from mtor_kernel.client.media import as_media
 from mtor_kernel.client.reply import Reply
-from mtor_kernel.client.running import Running
 from mtor_kernel.protocol.codec import encode
-from mtor_kernel.protocol.errors import (
-    BackendFailed,
-    Denied,
-    InsufficientFunds,
-    RealmError,
-    Refused,
-    Unavailable,
-    UnknownModel,
-    UnknownOption,
-)
-from mtor_kernel.protocol.query import Query
+from mtor_kernel.protocol.errors import RealmError, Refused, UnknownModel, UnknownOption
+from mtor_kernel.protocol.query import IN_ROWS, MAX_TABLE_ROWS, Query
 
 if TYPE_CHECKING:
     from mtor_kernel.client.aio import RealmClient
 
-#: Rows under way: at least, at most, and for each slot of the model.
+#: Queries under way: at least, at most, and for each slot of the model.
 WINDOW = (16, 256)
 WINDOW_PER_SLOT = 4
-#: The longest wait that a refusal may ask for before the run ends instead, in seconds.
-PATIENCE_SECONDS = 120.0
-#: Between two tries where nobody can say how long to wait, in seconds.
-PAUSE_SECONDS = 1.0
+#: Rows under way, where they go together.
+MOST_ROWS = 8 * MAX_TABLE_ROWS
+#: So many bundles go first, and the others wait a moment, in seconds, for what they tell of how
+#: long a row takes.
+FIRST_BUNDLES = 2
+FIRST_SECONDS = 0.1
 #: Between two looks at how far a run is, in seconds.
 NEWS_SECONDS = 0.2
 
 #: What would meet every row alike: said by the realm, and as the end of a query.
-_FATAL = (Denied, Refused, Unavailable, UnknownModel, UnknownOption)
+_FATAL = (*LASTING, Refused)
 _FATAL_END = (UnknownModel, UnknownOption)
 
 #: Makes a row's answer of a reply.
 Shape = Callable[[Reply], Any]
-
-
-class _Ended(Exception):
-    """A query that the realm had admitted ended without an answer."""
-
-    def __init__(self, error: RealmError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 class Run:
@@ -74,20 +61,38 @@ class Run:
         self._seen = seen
         self._shape = shape
         self._window = job.window or WINDOW[0]
-        #: How often each question has come so far.
+        self._most_rows = job.window or MOST_ROWS
+        #: How rows go together; ``None``: each goes by itself.
+        self._bundles: Bundles | None = None
+        #: ``None``: answers have no form.
+        self._fitting: Fitting | None = None
+        self._door: Door
+        #: How often each question that goes by itself has come so far.
         self._asked: Counter[bytes] = Counter()
-        #: Held by who waits until the realm takes more; the others stand behind.
-        self._gate = asyncio.Lock()
-        self._under_way = 0
-        self._one_ended = asyncio.Event()
         self._fatal: RealmError | None = None
+        #: Ends with what ends the run at once.
+        self._broken: asyncio.Future[None]
         self._work: asyncio.Task[None] | None = None
         self.report = Report(seen.counts, lambda found: job.source.give(found, job.into))
 
     async def begin(self, estimate: Estimate) -> None:
         """Start to ask."""
+        slots, together = 0, False
+        replay = self._client.replay
+        if replay is None or not replay.only:
+            slots, together = await asyncio.gather(
+                self._slots(estimate.model), self._go_together(estimate.model)
+            )
         if self._job.window is None:
-            self._window = await self._usual_window(estimate.model)
+            least, most = WINDOW
+            self._window = min(most, max(least, WINDOW_PER_SLOT * slots))
+        self._door = Door(self._client, self.report, self._window)
+        if together and replay is None:  # else a record is kept of each answer by itself
+            pace = Pace(slots, min(self._most_rows, MAX_TABLE_ROWS))
+            self._bundles = Bundles(self._job, self._door, pace, self.report)
+        if self._job.form is not None:
+            self._fitting = Fitting(self._job.form, self._job, self._seen.total, self._door)
+        self._broken = asyncio.get_running_loop().create_future()
         self._work = asyncio.create_task(self._all(), name="mtor-map")
 
     async def news(self) -> bool:
@@ -113,166 +118,229 @@ class Run:
             parts.append(media.part(await self._client.bring(media)))
         return self._job.query(prompt, parts)
 
-    async def _usual_window(self, model: str) -> int:
-        if self._client.replay is not None and self._client.replay.only:
-            return WINDOW[0]
+    async def _slots(self, model: str) -> int:
         lanes = (await self._client.queue()).lanes
-        slots = next((lane.slots for lane in lanes if lane.model == model), 0)
-        least, most = WINDOW
-        return min(most, max(least, WINDOW_PER_SLOT * slots))
+        return next((lane.slots for lane in lanes if lane.model == model), 0)
+
+    async def _go_together(self, model: str) -> bool:
+        if self._job.has_media:
+            return False
+        models = await self._client.models()
+        return any(one.name == model and one.modality in IN_ROWS for one in models)
 
     async def _all(self) -> None:
         before = 0
-        for part in range(self._job.source.parts):
-            rows = await asyncio.to_thread(self._job.source.load, part)
+        for number in range(self._job.source.parts):
+            rows = await asyncio.to_thread(self._job.source.load, number)
             found = Found(len(rows))
             self.report.part(found)
-            await self._some(part, rows, found, before)
+            await self._side_by_side(_Part(number, rows, found, before))
             before += len(rows)
             if self._fatal is not None:
                 raise self._fatal
 
-    async def _some(self, part: int, rows: Rows, found: Found, before: int) -> None:
-        """Ask all rows of one part, the window's width side by side."""
-        places = iter(range(len(rows)))
-        askers = [
-            asyncio.create_task(self._in_turn(part, rows, found, before, places))
-            for _ in range(min(self._window, len(rows)))
-        ]
+    async def _side_by_side(self, part: _Part) -> None:
+        """Ask all rows of one part, as many at the same time as may be."""
+        line = Line(self._items(part), len(part.rows))
+        asking: dict[asyncio.Future[None], int] = {}
         try:
-            await asyncio.gather(*askers)
+            while self._fatal is None:
+                items = self._next(line)
+                if not items:
+                    if not await self._some_end(asking):
+                        break
+                    continue  # some may have been put back
+                while asking and not self._room(asking, len(items)):
+                    await self._some_end(asking)
+                if self._fitting is not None:
+                    await self._fitting.probe()
+                if self._fatal is None:
+                    asking[asyncio.create_task(self._ask(part, items, line))] = len(items)
+                if len(asking) == FIRST_BUNDLES and self._bundles is not None:
+                    await _learn(self._bundles.pace, asking)
+            while await self._some_end(asking):
+                pass
         except BaseException:
-            for asker in askers:
-                asker.cancel()
+            for task in asking:
+                task.cancel()
             # Shielded: who is cancelled twice still takes all queries along.
-            await asyncio.shield(asyncio.gather(*askers, return_exceptions=True))
+            await asyncio.shield(asyncio.gather(*asking, return_exceptions=True))
             raise
 
-    async def _in_turn(
-        self, part: int, rows: Rows, found: Found, before: int, places: Iterator[int]
-    ) -> None:
-        for at in places:
-            if self._fatal is not None:
-                return
+    def _room(self, asking: dict[asyncio.Future[None], int], rows: int) -> bool:
+        return len(asking) < self._window and sum(asking.values()) + rows <= self._most_rows
+
+    async def _some_end(self, asking: dict[asyncio.Future[None], int]) -> bool:
+        """Wait until some of these have ended; false where there are none. Raises what they do."""
+        if not asking:
+            return False
+        done, _ = await asyncio.wait([self._broken, *asking], return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+            asking.pop(one, None)
+        return True
+
+    def _next(self, line: Line) -> list[Item]:
+        """Return the rows that are asked next, together or alone; none where none waits."""
+        items: list[Item] = []
+        size, most = 0, 1
+        while len(items) < most and (item := line.take()) is not None:
+            alone = self._bundles is None or not self._job.goes_together(item.prompt)
+            size += self._job.size(item.prompt)
+            if items and (alone or size > self._job.most_together):
+                line.put_back([item])
+                break
+            if not (items or alone):
+                most = self._most_together(line.left + 1)
+            items.append(item)
+        return items
+
+    def _most_together(self, left: int) -> int:
+        probing = self._fitting is not None and not self._fitting.known
+        return 1 if probing or self._bundles is None else self._bundles.pace.rows(left)
+
+    def _items(self, part: _Part) -> Iterator[Item]:
+        """Yield the rows that can be asked; the others fail."""
+        base = sha256(encode((self._job.run, part.number, self._job.sample)))
+        asked: Counter[bytes] = Counter()
+        for at in range(len(part.rows)):
             try:
-                failure = self._seen.failures.get((part, at))
+                failure = self._seen.failures.get((part.number, at))
                 if failure is not None:
                     raise failure
-                value = await self._row(part, rows, at)
-            except (RealmError, _Ended) as reason:
-                error = reason.error if isinstance(reason, _Ended) else reason
-                fatal = _FATAL_END if isinstance(reason, _Ended) else _FATAL
-                if failure is None and isinstance(error, fatal):
-                    self._give_up(error)
-                    return
-                found.fail(at, error)
-                self.report.failed += 1
-                if self._job.on_error == "raise":
-                    raise _at_row(before + at, error) from error
+                prompt = self._job.words(part.rows, at)
+            except RealmError as error:
+                self._failed(part, at, error)
+                continue
+            key = base.copy()
+            key.update(prompt.encode())
+            # Equal rows are asked one by one; so are those of another partition, which cannot be
+            # known.
+            digest = key.digest()[:16]
+            asked[digest] += 1
+            key.update(b"\0%d" % asked[digest])
+            yield Item(at, prompt, key.hexdigest()[:40])
+
+    async def _ask(self, part: _Part, items: Sequence[Item], line: Line) -> None:
+        """See rows through to their ends, or back into line."""
+        try:
+            if self._bundles is None or not self._job.goes_together(items[0].prompt):
+                (item,) = items
+                await self._alone(part, item)
             else:
-                found.answer(at, value)
-                self.report.done += 1
+                await self._together(self._bundles, part, items, line)
+        except RealmError as error:
+            self._give_up(error)  # the realm was lost
+
+    async def _together(
+        self, bundles: Bundles, part: _Part, items: Sequence[Item], line: Line
+    ) -> None:
+        misfits: list[tuple[Item, Reply, Misfit]] = []
+
+        def told(item: Item, said: Reply | RealmError | Ended) -> None:
+            if not isinstance(said, Reply):
+                self._unanswered(part, item.at, said)
+            elif (misfit := self._answered(part, item.at, said)) is not None:
+                misfits.append((item, said, misfit))
+
+        await bundles.ask(items, told, line)
+        await side_by_side(
+            self._mend(part, item.at, self._job.query(item.prompt), item.key, reply, misfit)
+            for item, reply, misfit in misfits
+        )
+
+    async def _alone(self, part: _Part, item: Item) -> None:
+        try:
+            query = self._job.query(item.prompt)
+            if self._job.has_media:
+                query = await self.query(part.rows, item.at, item.prompt)
+            digest = sha256(encode(query)).digest()[:16]
+            self._asked[digest] += 1
+            mark = f"{self._job.run}\0{part.number}\0{self._asked[digest]}"
+            reply = await self._door.reply(query, mark)
+        except (RealmError, Ended) as reason:
+            self._unanswered(part, item.at, reason)
+            return
+        misfit = self._answered(part, item.at, reply)
+        if misfit is not None:
+            await self._mend(part, item.at, query, mark, reply, misfit)
+
+    async def _mend(
+        self, part: _Part, at: int, query: Query, mark: str, reply: Reply, misfit: Misfit
+    ) -> None:
+        assert self._fitting is not None
+        try:
+            value = await self._fitting.mend(query, mark, reply, str(misfit))
+        except (RealmError, Ended) as reason:
+            self._unanswered(part, at, reason)
+        else:
+            part.found.answer(at, value)
+            self.report.done += 1
+
+    def _answered(self, part: _Part, at: int, reply: Reply) -> Misfit | None:
+        """Take the answer of a row; return how it misses its form, if it does."""
+        try:
+            fitting = self._fitting
+            value = self._shape(reply) if fitting is None else fitting.value(reply)
+        except Misfit as misfit:
+            return misfit
+        except RealmError as error:
+            self._failed(part, at, error)
+        else:
+            part.found.answer(at, value)
+            self.report.done += 1
+        return None
+
+    def _unanswered(self, part: _Part, at: int, reason: RealmError | Ended) -> None:
+        """Take why a row has no answer; what would meet all of them ends the run."""
+        ended = isinstance(reason, Ended)
+        error = reason.error if isinstance(reason, Ended) else reason
+        if isinstance(error, _FATAL_END if ended else _FATAL):
+            self._give_up(error)
+            return
+        if isinstance(reason, Hopeless):
+            self._give_up(error)
+        elif self._fitting is not None and not isinstance(reason, Missed):
+            self._fitting.untold()
+        self._failed(part, at, error)
+
+    def _failed(self, part: _Part, at: int, error: RealmError) -> None:
+        part.found.fail(at, error)
+        self.report.failed += 1
+        if self._job.on_error == "raise":
+            self._give_up(_at_row(part.before + at, error))
 
     def _give_up(self, error: RealmError) -> None:
-        """Ask nothing more; what is under way may end."""
-        if self._fatal is None:
-            self._fatal = error
-            self._one_ended.set()
-
-    async def _row(self, part: int, rows: Rows, at: int) -> Any:
-        """Return the answer of one row."""
-        query = await self.query(rows, at, self._job.words(rows, at))
-        digest = sha256(encode(query)).digest()[:16]
-        self._asked[digest] += 1
-        # Equal rows are asked one by one; so are those of another partition, which cannot be known.
-        mark = f"{self._job.run}\0{part}\0{self._asked[digest]}"
-        reply = await self._reply(query, mark)
-        form = self._job.form
-        if form is None:
-            return self._shape(reply)
-        for mending in range(self._job.retries + 1):
-            try:
-                return form.value(reply.text)
-            except Misfit as misfit:
-                if mending == self._job.retries:
-                    raise BackendFailed(
-                        f"{reply.model} gave no answer that fits the schema, asked "
-                        f"{mending + 1} times. The last: {misfit}."
-                    ) from None
-                query = self._job.mended(query, reply.text, str(misfit))
-                reply = await self._reply(query, mark)
-        raise AssertionError("unreachable")
-
-    async def _reply(self, query: Query, mark: str) -> Reply:
-        """Return the reply to one query, an earlier run's if there is one.
-
-        One that ended without an answer then is asked anew now.
-        """
-        body = encode(query) + b"\0" + mark.encode()
-        for number in itertools.count(1):
-            key = f"map:{sha256(body).hexdigest()[:48]}:{number}"
-            running = await self._admitted(query, key)
-            self._under_way += 1
-            try:
-                async with running:
-                    reply = await running.answer()
-            except RealmError as error:
-                if running.lost:
-                    raise
-                if running.repeated:
-                    continue
-                self.report.charged_micro += int(error.details.get("charge_micro", 0))
-                raise _Ended(error) from error
-            finally:
-                self._under_way -= 1
-                self._one_ended.set()
-            if running.repeated:
-                self.report.earlier += 1
-            else:
-                self.report.charged_micro += reply.charge.amount_micro
-            return reply
-        raise AssertionError("unreachable")
-
-    async def _admitted(self, query: Query, key: str) -> Running:
-        """Submit, and wait where the realm takes no more for now."""
-        if not self._gate.locked():
-            try:
-                return await self._client.submit(query, key)
-            except Refused as error:
-                refusal = error
-        else:
-            refusal = None
-        async with self._gate:
-            while True:
-                if refusal is not None:
-                    self.report.waits = refusal.message
-                    await self._patience(refusal)
-                try:
-                    return await self._client.submit(query, key)
-                except Refused as error:
-                    refusal = error
-                finally:
-                    self.report.waits = ""
-
-    async def _patience(self, refusal: Refused) -> None:
-        """Wait until the realm may take more; raise the refusal where that is not to be seen."""
+        """Ask nothing more; what is under way may end, unless the first failure is to be raised."""
         if self._fatal is not None:
-            raise refusal
-        wait = refusal.retry_after_seconds
-        if wait is not None and wait <= PATIENCE_SECONDS:
-            await asyncio.sleep(max(wait, 0.05))
             return
-        mends = isinstance(refusal, InsufficientFunds) or refusal.rule == "waiting"
-        if wait is not None or not mends:
-            raise refusal
-        # What one of ours ends with gives room, and what it held.
-        if self._under_way:
-            self._one_ended.clear()
-            await self._one_ended.wait()
-        elif refusal.rule == "waiting":
-            await asyncio.sleep(PAUSE_SECONDS)
-        else:
-            raise refusal
+        self._fatal = error
+        self._door.close()
+        if self._fitting is not None:
+            self._fitting.give_up()
+        if self._job.on_error == "raise":
+            self._broken.set_exception(error)
+            self._broken.exception()  # seen, though nobody may wait for it any more
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the rows: all, or those of one partition."""
+
+    number: int
+    rows: Rows
+    found: Found
+    #: Rows of the parts before it.
+    before: int
+
+
+async def _learn(pace: Pace, asking: Iterable[asyncio.Future[None]]) -> None:
+    """Wait a moment for the first of these, if nobody knows yet how long a row takes."""
+    if pace.is_known:
+        return
+    done, _ = await asyncio.wait(asking, timeout=FIRST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    if not done:
+        pace.be_patient()
 
 
 def _at_row(position: int, error: RealmError) -> RealmError:

@@ -2,8 +2,10 @@
 
 **The estimate.** A hold is the price of the worst case and grows with the prompt. The prompts fall
 into classes by their length, files included (powers of two); of each class the longest is quoted,
-and each of its rows is taken to cost as much. So what is charged is never more, unless recordings
-of several formats are mixed: there a smaller file may be the longer one.
+and each of its rows is taken to cost as much. Where answers have a form, each row is taken to be
+asked as often as it may be, with the longest answer and complaint that a model is shown. So what is
+charged is never more, unless recordings of several formats are mixed: there a smaller file may be
+the longer one.
 """
 
 from __future__ import annotations
@@ -62,14 +64,18 @@ class Estimate:
     rows: int
     #: The model whose lane the rows wait in, after aliases and fallbacks.
     model: str
-    #: Never more than this is charged, but for answers that are asked again for their form.
+    #: Never more than this is charged, answers that are asked again for their form included.
     most_micro: int
     #: Until the last row starts; ``None`` where the realm cannot know yet.
     seconds: float | None
+    #: Never more than this where each answer has its form at once; ``None`` where it has none.
+    once_micro: int | None = None
 
     def __str__(self) -> str:
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
         told = f"{rows} of {self.model}: at most {show_credits(self.most_micro)} credits"
+        if self.once_micro is not None and self.once_micro < self.most_micro:
+            told += f" ({show_credits(self.once_micro)} if each answer fits its form at once)"
         return told if self.seconds is None else f"{told}, about {_spell(self.seconds)}"
 
 
@@ -118,7 +124,8 @@ async def estimate(job: Job, seen: Survey, load: Callable[[int], Awaitable[Rows]
         No row can be asked of this model, or the realm cannot be reached.
     """
     asked = sum(kind.count for kind in seen.classes.values())
-    most, quote, too_large = 0, None, None
+    once, again, quote, too_large = 0, 0, None, None
+    mendings = job.retries if job.form is not None else 0
     for kind in sorted(seen.classes.values(), key=lambda kind: (kind.part, kind.at)):
         rows = await load(kind.part)
         try:
@@ -127,11 +134,22 @@ async def estimate(job: Job, seen: Survey, load: Callable[[int], Awaitable[Rows]
         except TooLarge as error:  # the longest of these; each row will be told by itself
             too_large = error
             continue
-        most += kind.count * quote.hold_micro
+        once += kind.count * quote.hold_micro
+        if mendings:
+            again += kind.count * mendings * await _mending(job, query, quote, ask)
     if quote is None:
         assert too_large is not None
         raise too_large
-    return Estimate(asked, quote.model, most, quote.eta_seconds)
+    most, form = once + again, job.form
+    return Estimate(asked, quote.model, most, quote.eta_seconds, None if form is None else once)
+
+
+async def _mending(job: Job, query: Query, quote: Quote, ask: Ask) -> int:
+    """Return what it costs at most to ask for a row's form again, in micro-credits."""
+    try:
+        return (await ask(job.mended_at_worst(query), 1)).hold_micro
+    except TooLarge:  # with a short answer it would fit, and no prompt that does is much dearer
+        return quote.hold_micro
 
 
 def _size(media: Any) -> int:

@@ -11,6 +11,7 @@ import string
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mtor_kernel.client.given import telling
 from mtor_kernel.protocol.errors import BadInput
 
 _TAIL = r"(?:!(?P<conversion>[rsa]))?(?::(?P<format>[^{}\s]+))?"
@@ -102,10 +103,11 @@ def _filled(found: re.Match[str], value: Callable[[str], Any]) -> str:
     if isinstance(cell, bytes | bytearray | memoryview):
         raise BadInput(f"The row has bytes {called} and no text: decode them, or attach them.")
     try:
-        text = _formatter.convert_field(cell, found["conversion"])
-        return format(text, found["format"] or "")
+        converted = _formatter.convert_field(cell, found["conversion"])
+        text = format(converted, found["format"] or "")
     except Exception as error:  # a value's own __format__ may raise anything
         raise BadInput(f"{found[0]} in the prompt: {type(error).__name__}: {error}.") from error
+    return telling(found[0], cell, text)
 
 
 def _kind(value: Any) -> str:

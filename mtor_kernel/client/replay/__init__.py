@@ -11,5 +11,6 @@ from mtor_kernel.client.replay.book import Book
 from mtor_kernel.client.replay.here import current, use
 from mtor_kernel.client.replay.record import Cell, Record
 from mtor_kernel.client.replay.replay import Mode, Replay
+from mtor_kernel.client.replay.taking import played_or_taken
 
-__all__ = ["Book", "Cell", "Mode", "Record", "Replay", "current", "use"]
+__all__ = ["Book", "Cell", "Mode", "Record", "Replay", "current", "played_or_taken", "use"]

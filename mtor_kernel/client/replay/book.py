@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtor_kernel.client.replay.record import Models, Record, seal, unseal
+from mtor_kernel.client.replay.record import Models, Record, Took, seal, unseal
 from mtor_kernel.client.replay.shelf import Shelf
 from mtor_kernel.protocol.errors import ReplayDamaged, Unavailable
 
@@ -46,6 +46,7 @@ class Book:
         self._seen: _Seen | None = None
         self._by_number: dict[tuple[str, int], Record] = {}
         self._by_key: dict[tuple[str, str], Record] = {}
+        self._took: dict[tuple[str, int], Took] = {}
         self._models: Models | None = None
 
     @property
@@ -76,6 +77,10 @@ class Book:
         """Return the answer to a question: the one with its key, or else with its number."""
         found = self._by_key.get((question, key)) if key else None
         return found or self._by_number.get((question, number))
+
+    def took(self, device: str, number: int) -> Took | None:
+        """Return what a device has taken at one of its uses."""
+        return self._took.get((device, number))
 
     def add(self, line: Line) -> None:
         """Write one line. A later answer to the same question and number takes the place of it.
@@ -143,6 +148,9 @@ class Book:
         if isinstance(line, Models):
             self._models = line
             return
+        if isinstance(line, Took):
+            self._took[line.device, line.number] = line
+            return
         self._by_number[line.question, line.number] = line
         if line.key:
             self._by_key[line.question, line.key] = line
@@ -150,6 +158,7 @@ class Book:
     def _forget(self) -> None:
         self._by_number.clear()
         self._by_key.clear()
+        self._took.clear()
         self._models = self._seen = None
 
     def _lines(self) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -57,17 +58,34 @@ class Models(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", 
     models: tuple[ModelInfo, ...]
 
 
-Line = Record | Models
+class Took(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="took"):
+    """What a camera or a microphone has taken."""
+
+    #: ``camera`` or ``microphone``.
+    device: str
+    #: Which of its uses it was, from 1.
+    number: int
+    #: The hash of its content, and what it is.
+    blob: str
+    mime: str
+    cell: Cell = Cell()
+    #: When it was recorded, in seconds since the epoch.
+    at: float = 0.0
+
+
+Line = Record | Models | Took
 
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 def question_of(query: Query) -> str:
-    """Return the hash of what is asked: messages, model and options, with media by their content.
+    """Return the hash of what is asked: messages, model, options, rows; media by their content.
 
-    How long it may take, and in which class it waits, is no part of it.
+    How long it may take, in which class it waits and what its rows are called is no part of it.
     """
-    asked = (query.messages, query.model, query.options)
+    asked: tuple[Any, ...] = (query.messages, query.model, query.options)
+    if query.rows:
+        asked = (*asked, [row.text for row in query.rows])
     return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
 
 

@@ -7,14 +7,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
+from mtor_kernel.client.media import Media
 from mtor_kernel.client.replay.book import Book
 from mtor_kernel.client.replay.place import UNKNOWN
-from mtor_kernel.client.replay.record import Cell, Models, Record, question_of
-from mtor_kernel.client.replay.staleness import not_recorded
-from mtor_kernel.client.replay.turn import Turn
+from mtor_kernel.client.replay.record import Cell, Models, Record, Took, question_of
+from mtor_kernel.client.replay.staleness import not_recorded, nothing_taken
+from mtor_kernel.client.replay.turn import DeviceTurn, Turn
 from mtor_kernel.client.replay.turns import Turns
+from mtor_kernel.client.replay.weights import Weights
 from mtor_kernel.protocol.errors import BadInput, NotRecorded, RealmError, ReplayDamaged
 from mtor_kernel.protocol.ngram import Failed, Settled
 from mtor_kernel.protocol.query import Part, Query
@@ -55,6 +58,8 @@ class Replay:
         self.cell, self.run = Cell(), 0
         #: How many answers were played, and how many recorded, by this kernel.
         self.played = self.recorded = 0
+        #: What the models have now, as far as it is known.
+        self.weights = Weights()
         self._find = find
         self._book: Book | None = None
         self._turns = Turns()
@@ -138,6 +143,8 @@ class Replay:
             self._asked.add((question, number))
             self._keys.add((question, key))
             self.played += found is not None
+            if found is not None and (warning := self.weights.warning(found)):
+                warnings.warn(warning, stacklevel=2)
             return Turn(self, query, question, number, key, cell, found, repeated)
 
     def give_back(self, turn: Turn) -> None:
@@ -168,6 +175,8 @@ class Replay:
                     book.shelf.keep(content, mime)
                 book.add(record)
                 self.recorded += 1
+                if warning := self.weights.mixture(record, book.records):
+                    warnings.warn(warning, stacklevel=2)
             except (OSError, RealmError) as error:
                 self.warn(error)
 
@@ -176,8 +185,50 @@ class Replay:
         why = error.message if isinstance(error, RealmError) else str(error)
         warnings.warn(f"This answer was not recorded for replay: {why}", stacklevel=2)
 
+    def device_turn(self, device: str) -> DeviceTurn:
+        """Take a use of a camera or a microphone: it is played, or else to be recorded.
+
+        Raises
+        ------
+        NotRecorded
+            It is neither.
+        ReplayDamaged
+            What is recorded cannot be read.
+        """
+        with self._lock:
+            self._refresh()
+            number = self._turns.next(device, self.cell.id, self.run)
+            turn = DeviceTurn(device, number, self.cell)
+            took = None if self.mode is Mode.ANEW else self.book.took(device, number)
+            content = self.book.shelf.fetch(took.blob) if took is not None else None
+            if took is not None and content is not None:
+                turn.found = Media(content, took.mime)
+            elif self.only:
+                self.not_taken(turn)
+                raise nothing_taken(self.book, device, self.cell)
+            return turn
+
+    def not_taken(self, turn: DeviceTurn) -> None:
+        """Have a use of a device that brought nothing count as none."""
+        with self._lock:
+            self._turns.give_back(turn.device, turn.number)
+
+    def keep_taken(self, turn: DeviceTurn, media: Media) -> bool:
+        """Record what a device has taken; tell whether that could be."""
+        blob = sha256(media.content).hexdigest()
+        took = Took(turn.device, turn.number, blob, media.mime, turn.cell, time.time())
+        with self._lock:
+            try:
+                self.book.shelf.keep(media.content, media.mime)
+                self.book.add(took)
+            except (OSError, RealmError) as error:
+                self.warn(error)
+                return False
+        return True
+
     def keep_models(self, models: list[ModelInfo]) -> None:
         """Record which models there are, if that has changed."""
+        self.weights.served(models)
         lasting = tuple(
             ModelInfo(
                 model.name,

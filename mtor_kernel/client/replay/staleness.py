@@ -36,6 +36,15 @@ def not_recorded(
     return NotRecorded(f"{where}: its question has no answer in {name}.{changed} {_ANEW}")
 
 
+def nothing_taken(book: Book, device: str, cell: Cell) -> NotRecorded:
+    """Return the error of a camera or microphone where only what is recorded may be used."""
+    where = f"{cell} waits for the {device}" if cell.number else f"The {device} is waited for"
+    return NotRecorded(
+        f"{where}, and {book.path.name} has nothing that it took. Run the cell once where somebody "
+        "looks at it, with %mtor replay on and without MTOR_REPLAY=only."
+    )
+
+
 def _meant(
     records: list[Record], query: Query, cell: Cell, asked: Collection[tuple[str, int]]
 ) -> Record | None:
@@ -60,6 +69,8 @@ def _difference(before: Query, now: Query) -> str:
         return f"Its words are the same, but it was asked of {before.model}, and now of {now.model}"
     if before.messages[:-1] != now.messages[:-1]:
         return "Its words are the same, but what is said before them has changed"
+    if [row.text for row in before.rows] != [row.text for row in now.rows]:
+        return "Its first row is the same, but others have changed"
     names = [
         name
         for name in now.options.__struct_fields__

@@ -14,12 +14,14 @@ from mtor_kernel.protocol.ngram import (
     Chunk,
     Failed,
     QueryEnd,
+    Settled,
     Started,
-    units,
 )
 from mtor_kernel.protocol.query import Audio, Image, Part, Query, Text
+from mtor_kernel.protocol.units import units
 
 if TYPE_CHECKING:
+    from mtor_kernel.client.media import Media
     from mtor_kernel.client.replay.record import Cell, Record
     from mtor_kernel.client.replay.replay import Replay
 
@@ -57,6 +59,7 @@ class Turn:
         attempt = 1 if isinstance(end, Failed) else end.attempt
         repeated = self.found.repeated or self._repeated
         running = Running(Admitted(end.query, model, 0, repeated=repeated), lambda _: False)
+        running.replayed = True
         running.heard(Started(end.query, attempt, model))
         seq = 0
         for part in parts:
@@ -81,6 +84,8 @@ class Turn:
         """Write down how it ended, before anybody is told."""
         if isinstance(end, Cancelled):
             return
+        if isinstance(end, Settled):
+            self._replay.weights.now(end.model, end.weights)
         assert self._download is not None
         try:
             media = [
@@ -92,3 +97,12 @@ class Turn:
             self._replay.warn(error)
             return
         await asyncio.to_thread(self._replay.write, self, end, parts, media, repeated)
+
+
+class DeviceTurn:
+    """A use of a camera or a microphone."""
+
+    def __init__(self, device: str, number: int, cell: Cell) -> None:
+        self.device, self.number, self.cell = device, number, cell
+        #: What is played; ``None``: somebody is to be waited for.
+        self.found: Media | None = None

@@ -21,7 +21,7 @@ def upgrade(conn: sa.Connection) -> None:
     Unavailable
         The database was written by a newer MTOR.
     """
-    if _revision(conn) == schema.HEAD:
+    if revision(conn) == schema.HEAD:
         return  # and Alembic, which takes a while to import, is not needed
     from alembic import command
     from alembic.config import Config
@@ -39,7 +39,8 @@ def upgrade(conn: sa.Connection) -> None:
         ) from error
 
 
-def _revision(conn: sa.Connection) -> str | None:
+def revision(conn: sa.Connection) -> str | None:
+    """Return the newest migration that was applied; ``None``: no realm has run there."""
     if not sa.inspect(conn).has_table("alembic_version"):
         return None
     version: str | None = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

@@ -9,9 +9,10 @@ from mtor_kernel.protocol.account import Usage
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import BadInput, UnknownOption
 from mtor_kernel.protocol.query import Modality, Query
+from tests.plugins import ReadyBackend
 
 
-class ClerkBackend:
+class ClerkBackend(ReadyBackend):
     """Says "Dear Sir" first, and then the form.
 
     With ``refuse`` it takes no schema at all; with ``stubborn`` it says no to the first queries.
@@ -22,15 +23,6 @@ class ClerkBackend:
     def __init__(self, spec: ModelSpec) -> None:
         self._settings = spec.settings
         self._refusals = 0
-
-    def missing(self) -> str:
-        return ""
-
-    def load(self) -> None:
-        pass
-
-    def unload(self) -> None:
-        pass
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         if self._settings.get("refuse") and query.options.json_schema is not None:

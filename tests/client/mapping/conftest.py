@@ -8,9 +8,25 @@ import pytest
 
 from mtor_kernel.client import Realm
 from tests.client.mapping.clerk import ClerkBackend
+from tests.client.mapping.moods import MoodBackend
 from tests.kernel.elsewhere import MORE, RealmElsewhere
+from tests.led import LED, led
 from tests.plugins import register
 from tests.realms import CATALOGUE, TOKEN
+
+#: A chain whose first model has moods.
+CHAIN = CATALOGUE.replace("[aliases]\n", '[aliases]\npatient = ["moody", "echo"]\n')
+
+MOODY = """
+[[models]]
+name = "moody"      # some words put it in a mood
+modality = "chat"
+backend = "moods"
+slots = 4
+context_tokens = 1000
+default_max_tokens = 10
+rates = { query_micro = 100, output_token_micro = 5 }
+"""
 
 MODELS = """
 [[models]]
@@ -65,9 +81,9 @@ rates = { image_micro = 5 }
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealmElsewhere]:
     folder = tmp_path_factory.mktemp("realm")
-    with pytest.MonkeyPatch.context() as path:
-        register(folder / "plugins", path, clerk=ClerkBackend)
-        realm = RealmElsewhere(folder / "data", CATALOGUE + MORE + MODELS)
+    with pytest.MonkeyPatch.context() as path, led(folder):
+        register(folder / "plugins", path, clerk=ClerkBackend, moods=MoodBackend)
+        realm = RealmElsewhere(folder / "data", CHAIN + MORE + MODELS + MOODY + LED)
         yield realm
         realm.close()
 

@@ -32,6 +32,11 @@ TABLE = pd.DataFrame({"text": ["a", "b"]})
         ("of {text}", [{"text": "a"}, "b"], {}, "one kind"),
         ("of {text}", pd.DataFrame([["a", "b"]], columns=["text", "text"]), {}, "Two columns"),
         ("of {text}", TABLE, {"into": 3}, "into"),
+        ("of {text}", TABLE.assign(answer="mine"), {}, "'answer' already"),
+        ("of {text}", TABLE.assign(why_error="mine"), {"into": "why"}, "'why_error' already"),
+        ("of {text}", TABLE, {"into": "text"}, "'text' already"),
+        ("of {text}", pl.DataFrame({"text": ["a"], "answer": ["b"]}), {}, "'answer' already"),
+        ("of {text}", [{"text": "a", "answer": "b"}], {}, "'answer' already"),
         ("of {text}", TABLE, {"on_error": "skip"}, "keep"),
         ("of {text}", TABLE, {"schema": 3}, "schema is"),
         ("of {text}", TABLE, {"attach": "photo"}, "no column 'photo'"),
@@ -44,6 +49,7 @@ TABLE = pd.DataFrame({"text": ["a", "b"]})
         ("of {text}", TABLE, {"kind": "smell"}, "kind"),
         ("What is it {x}?", [Path("a.png")], {}, "leave"),
         ("of {text}", [None, None], {}, "No row can be asked"),
+        ("of {text}", [object(), [object()]], {}, "no words of its own"),
     ],
 )
 def test_it_is_said_with_no_realm_in_sight(

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from mtor_kernel.client import Picture, Realm
+from mtor_kernel.protocol.account import MICRO
 from mtor_kernel.protocol.errors import BackendFailed, BadInput
 from mtor_kernel.protocol.query import Priority
 from tests.modalities import picture
@@ -140,6 +142,49 @@ def test_a_model_that_never_finds_the_form_fails_its_row(realm: Realm) -> None:
     assert found == [Rating("x", 1), None]
     assert realm.last_map is not None
     assert isinstance(realm.last_map.errors[1], BackendFailed)
+
+
+def test_a_table_that_was_mapped_is_mapped_again_in_place(realm: Realm) -> None:
+    once = realm.map("of {text}", pd.DataFrame({"text": TEXTS}), into="label", progress=False)
+    again = realm.map("again {text}", once, into="label", progress=False)
+    assert list(again.columns) == ["text", "label", "label_error"]
+    assert again.label[0] == "again one"
+    assert once.label[0] == "of one"
+
+
+def test_the_estimate_holds_for_answers_that_are_asked_again(
+    realm: Realm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "y")
+    texts, with_form = ["a", "b"], {"schema": Rating, "progress": False, "ask_above": 0}
+    realm.map("first {text}", texts, "clerk", **with_form)  # which never fits at once
+    found = re.search(r"at most ([\d.]+) credits \(([\d.]+) if each answer fits", asked[0])
+    assert found is not None
+    assert realm.last_map is not None
+    most, once = (round(float(figure) * MICRO) for figure in found.groups())
+    assert (once, realm.last_map.charged_micro, most) == (2 * 7, 4 * 7, 6 * 7)
+    realm.map("then {text}", texts, "clerk", retries=0, **with_form)
+    assert (realm.last_map.failed, realm.last_map.charged_micro) == (2, 2 * 7)
+    assert "each answer" not in asked[1]
+
+
+def test_a_model_that_keeps_to_no_form_is_paid_for_a_few_rows_and_no_more(realm: Realm) -> None:
+    rows = [f"formless {n}" for n in range(60)]
+    with pytest.raises(BackendFailed, match="none of the first 8 rows"):
+        realm.map("{text}", rows, schema=Rating, progress=False)
+    assert realm.last_map is not None
+    assert (realm.last_map.failed, realm.last_map.done) == (8, 0)
+    assert len(realm.queries("formless", limit=200)) == 8
+    assert realm.me().held_micro == 0
+
+
+def test_one_answer_that_fits_lets_all_rows_be_asked(realm: Realm) -> None:
+    rows = [f"hard {n}" for n in range(30)]
+    rows[7] = '{"label": "x", "score": 1}'
+    found = realm.map("{text}", [None, *rows], schema=Rating, retries=1, progress=False)
+    assert found[8] == Rating("x", 1)
+    assert len(found.errors) == 30
 
 
 def test_polars_has_structs_where_answers_have_a_form(realm: Realm) -> None:

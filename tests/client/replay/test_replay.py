@@ -15,6 +15,7 @@ from mtor_kernel.protocol.errors import (
     ReplayDamaged,
 )
 from mtor_kernel.protocol.query import Image
+from tests.led import LED, LedBackend, led
 from tests.modalities import MODALITIES, picture
 from tests.realms import CATALOGUE, TOKEN, SmallRealm, small_realm
 
@@ -80,11 +81,19 @@ async def test_a_failure_is_played_where_nobody_can_be_asked_and_else_asked_agai
 @pytest.mark.asyncio
 async def test_events_of_a_played_answer_are_those_of_a_query(tmp_path: Path) -> None:
     file = tmp_path / "demo.mtor.jsonl"
-    async with small_realm(tmp_path / "realm") as small, client_of(small, file, Mode.ON) as realm:
-        said = [words async for words in realm.stream("one two three", "slow")]
-        assert len(said) > 1
+    said = []
+    with led(tmp_path):
+        async with (
+            small_realm(tmp_path / "realm", catalogue=CATALOGUE + LED) as small,
+            client_of(small, file, Mode.ON) as realm,
+        ):
+            LedBackend.let()
+            async for words in realm.stream("one two three", "led"):
+                said.append(words)
+                LedBackend.let()
+    assert said == ["one", " two", " three"]
     async with client_of(None, file, Mode.ONLY) as realm:
-        assert [words async for words in realm.stream("one two three", "slow")] == ["".join(said)]
+        assert [words async for words in realm.stream("one two three", "led")] == ["".join(said)]
 
 
 @pytest.mark.asyncio

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 #: The longest that a test waits for something that must happen.
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

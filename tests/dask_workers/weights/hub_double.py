@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from dask_workers.weights import File, Hosted
@@ -62,6 +64,23 @@ class HubDouble:
         self.url = f"http://127.0.0.1:{server.server_port}"
         try:
             yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    @contextmanager
+    def behind(self, certificate: Path) -> Iterator[str]:
+        """Serve the same over TLS; give its URL."""
+        secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure.load_cert_chain(certificate)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that turns away is no news
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             server.server_close()

