@@ -21,13 +21,20 @@ from mtor_kernel.locate import Runtime, RuntimeFile, is_well
 from tests.realms import CATALOGUE
 
 #: How long a process may take to come up or to go.
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 90.0
 
 
 class RealmProcess:
     """A realm in `folder` that can be killed and started again."""
 
-    def __init__(self, folder: Path, *, workers: int = 1, catalogue: str = CATALOGUE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int = 1,
+        catalogue: str = CATALOGUE,
+        idle_seconds: float = 0.0,
+    ) -> None:
         self.data = folder / "data"
         self._runtime_dir = folder / "runtime"
         self._folder = folder
@@ -38,7 +45,7 @@ class RealmProcess:
             f"c = get_config()\n"
             f"c.Realm.catalogue_path = {str(folder / 'catalogue.toml')!r}\n"
             f"c.PersonalRealm.workers = {workers}\n"
-            f"c.PersonalRealm.idle_seconds = 0\n"
+            f"c.PersonalRealm.idle_seconds = {idle_seconds}\n"
         )
         #: What leads other programs to this realm.
         self.environment = {
@@ -95,6 +102,17 @@ class RealmProcess:
         _, alive = psutil.wait_procs(children, PATIENCE_SECONDS)
         assert not alive, "children outlived a killed realm"
 
+    def kill_worker(self) -> None:
+        """Kill its first worker; return when it is gone and can say no more."""
+        worker = self.child("worker")
+        worker.kill()
+        worker.wait(PATIENCE_SECONDS)
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; return its status."""
+        assert self._process is not None
+        return self._process.wait(PATIENCE_SECONDS)
+
     def stop(self) -> None:
         """End it in good order, by force if need be."""
         if self._process is None or self._process.poll() is not None:
@@ -111,10 +129,10 @@ class RealmProcess:
 
 @contextlib.contextmanager
 def realm_process(
-    folder: Path, *, workers: int = 1, catalogue: str = CATALOGUE
+    folder: Path, *, workers: int = 1, catalogue: str = CATALOGUE, idle_seconds: float = 0.0
 ) -> Iterator[RealmProcess]:
     """Start a realm in `folder`, and end it whatever happened to it."""
-    realm = RealmProcess(folder, workers=workers, catalogue=catalogue)
+    realm = RealmProcess(folder, workers=workers, catalogue=catalogue, idle_seconds=idle_seconds)
     try:
         realm.start()
         yield realm

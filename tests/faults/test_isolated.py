@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,21 @@ import pytest
 
 from mtor_kernel.protocol.ngram import Chunk, Requeued, Settled
 from mtor_kernel.protocol.query import Query
+from tests import plugins
 from tests.realms import SmallRealm, small_realm
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.asyncio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.asyncio, pytest.mark.timeout(600)]
 
 CATALOGUE = """
 [[models]]
 name = "apart"
 modality = "chat"
-backend = "echo"
+backend = "held"
 isolate = true
 slots = 2
-silence_seconds = 2.0
+silence_seconds = 10.0
 rates = { output_token_micro = 5 }
-settings = { chunks = 20, rate = 20.0 }
+settings = { words = 4, gate = "GATE" }
 """
 PROMPT = " ".join(f"word{number}" for number in range(20))
 
@@ -35,11 +37,19 @@ def process_of(small: SmallRealm) -> int:
     return int(runtime.models.get("apart").backend.pid)
 
 
+@pytest.fixture(autouse=True)
+def held(tmp_path: Path) -> Iterator[None]:
+    """A model whose answers go on once its file is there."""
+    with plugins.held(tmp_path / "plugins"):
+        yield
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
 async def test_the_query_is_tried_again_and_charged_once(
     tmp_path: Path, how: signal.Signals
 ) -> None:
-    async with small_realm(tmp_path, catalogue=CATALOGUE) as small, small.client() as client:
+    catalogue, gate = CATALOGUE.replace("GATE", f"{tmp_path}/gate"), tmp_path / "gate"
+    async with small_realm(tmp_path, catalogue=catalogue) as small, small.client() as client:
         running = await client.submit(Query.ask(PROMPT, "apart"))
         text, attempts, killed, charges = "", 1, False, []
         async with asyncio.timeout(60):
@@ -49,6 +59,7 @@ async def test_the_query_is_tried_again_and_charged_once(
                         text += event.text
                     case Requeued():
                         text, attempts = "", event.attempt
+                        gate.touch()
                     case Settled():
                         charges.append(event.charge)
                 if len(text) > 20 and not killed:
