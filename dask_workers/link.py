@@ -135,9 +135,8 @@ class Link:
         is given up, and what was not written is lost with it. One that is too long for a frame is
         not taken.
         """
-        frame = encode(ngram)
-        if len(frame) > MAX_FRAME_BYTES:
-            log.warning("an n-gram of %d bytes does not fit a frame", len(frame))
+        frame = _frame(ngram)
+        if frame is None:
             return False
         with self._writing:
             if self._socket is None or connection != self._number:
@@ -158,9 +157,17 @@ class Link:
                 self._alarm.at(due, self._write_late)
         return True
 
-    def say(self, ngram: WorkerNGram) -> bool:
-        """Write to whichever connection is open."""
-        return self.send(ngram, self.connection)
+    def tell(self, state: Callable[[], WorkerNGram]) -> bool:
+        """Write how things are to whichever connection is open, and tell whether it was written.
+
+        `state` is called when nobody else writes, and must not wait: what one thread has seen is
+        never written after what another saw later.
+        """
+        with self._writing:
+            if self._socket is None:
+                return False
+            frame = _frame(state())
+            return frame is not None and self._write_waiting() and self._write(frame)
 
     def close(self, reason: str | None = "") -> None:
         """Say goodbye, end the connection and the threads; waits a second or two at most.
@@ -298,8 +305,7 @@ class Link:
         while not self._closing.wait(self._beat_seconds):
             try:
                 self._tick(self._down_since)
-                if self.connection:
-                    self.say(self._beat())
+                self.tell(self._beat)
             except Exception:
                 log.exception("a heartbeat failed")
 
@@ -313,6 +319,15 @@ class Link:
         if open_socket is not None:
             with contextlib.suppress(OSError):  # closed already
                 open_socket.shutdown(socket.SHUT_RDWR)
+
+
+def _frame(ngram: WorkerNGram) -> bytes | None:
+    """Return what is written of an n-gram; nothing of one that is too long."""
+    frame = encode(ngram)
+    if len(frame) <= MAX_FRAME_BYTES:
+        return frame
+    log.warning("an n-gram of %d bytes does not fit a frame", len(frame))
+    return None
 
 
 def _may_wait(ngram: WorkerNGram) -> bool:

@@ -66,8 +66,6 @@ class Runtime:
         What it shares with the worker's runtimes for other gateways, where there are any.
     name, address, threads, version
         As :class:`~mtor_kernel.protocol.link.WorkerHello` tells them.
-    offer
-        Called with the slots of each model whenever they change: advertises them.
     budget
         What all models together may have of the machine's memory.
     """
@@ -228,7 +226,7 @@ class Runtime:
         """Say what is served now."""
         link = self._link
         if link:
-            link.say(Health(self.models.served(draining=self.draining)))
+            link.tell(lambda: Health(self.models.served(draining=self.draining)))
 
     def _resend(self) -> None:
         """Have every running attempt's answer sent again: a new connection knows none of it."""

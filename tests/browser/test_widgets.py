@@ -198,7 +198,9 @@ async def test_an_answer_streams_and_stays_when_the_view_comes_again(desk: Desk)
 
 
 async def test_an_answer_streams_and_stops_while_another_cell_runs(desk: Desk) -> None:
-    page = await desk.open("beside", ASK.replace("slow", "endless"), "import time; time.sleep(600)")
+    page = await desk.open(
+        "beside", ASK.replace("slow", "endless"), "import time\nwhile True: time.sleep(0.1)"
+    )
     cell = await run_cell(page, 0)
     question = cell.get_by_label("Your question")
     await question.fill("one two three four five")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dask_workers.link import Link
 from dask_workers.runtime import Runtime
 from dask_workers.tasks import carry
 from mtor_kernel.protocol.codec import MAX_DEPTH
@@ -83,6 +84,34 @@ def test_a_busy_link_sends_what_is_said_together(
     several = gateway.frames(WorkerSeveral)
     assert several
     assert len(several) + len(gateway.frames(WorkerChunk)) < 250
+
+
+def test_no_older_state_is_told_after_a_newer_one(gateway: GatewayDouble) -> None:
+    link = Link(
+        gateway.url, TOKEN, hello=lambda: WorkerHello("w1"), beat=lambda: Beat((), 0), hear=print
+    )
+    link.start()
+    gateway.wait_for(WorkerHello)
+    looked, started = threading.Event(), threading.Event()
+    newer = threading.Thread(target=link.tell, args=(lambda: Health((Served("echo", 2),)),))
+
+    def older() -> Health:
+        looked.set()
+        assert started.wait(60)
+        newer.join(0.5)  # it would be written at once if nothing held it back
+        return Health((Served("echo", 1),))
+
+    with ThreadPoolExecutor() as pool:
+        telling = pool.submit(link.tell, older)
+        assert looked.wait(60)
+        newer.start()
+        started.set()
+        assert telling.result(60)
+    try:
+        told = gateway.wait_for(Health, 2)
+        assert [health.served[0].slots for health in told] == [1, 2]
+    finally:
+        link.close()
 
 
 def test_what_waits_is_said_though_nothing_follows(
