@@ -31,15 +31,17 @@ export type VoiceState =
   | 'recording'
   /** hands-free, waiting for the wake word */
   | 'waiting'
-  /** hands-free, called by its name: the next sentence is for it */
+  /** hands-free, called: the next sentence is for it */
   | 'called'
   /** somebody speaks, hands-free */
   | 'hearing'
   /** what was heard is being written down */
   | 'writing';
 
-/** How long the wake word holds, in milliseconds. */
+/** How long a call that asked for nothing yet holds, in milliseconds. */
 const CALLED_MS = 10_000;
+/** What one may be asked for in the sentence after. */
+const AWAITING: Order[] = ['chat', 'look', 'imagine'];
 /** A recording shorter than this is a slip of the finger: samples. */
 const SHORTEST = 16_000 / 4;
 
@@ -142,6 +144,7 @@ export class Assistant implements IDisposable {
       return;
     }
     this._handsFree = on;
+    this._calledUntil = 0;
     this._complain('');
     window.clearTimeout(this._silence);
     if (!on) {
@@ -208,9 +211,15 @@ export class Assistant implements IDisposable {
       this._recorded.push(frame);
     } else if (this._handsFree && this._activity) {
       // One after the other: the model goes by what it has heard before.
-      this._judging = this._judging.then(() => this._judge(frame));
+      this._judging = this._judging.then(() => this._judge(frame)).catch(this._deaf);
     }
   }
+
+  /** Nothing can be heard any more: say so, and do not seem to listen. */
+  private _deaf = (error: Error): void => {
+    void this.listen(false);
+    this._complain(error.message);
+  };
 
   private async _judge(frame: Float32Array): Promise<void> {
     if (!this._handsFree || !this._activity) {
@@ -218,37 +227,51 @@ export class Assistant implements IDisposable {
     }
     const told = this._segmenter.take(frame, await this._activity.probability(frame));
     if (told.kind === 'began') {
+      this._beganAt = performance.now();
       this._awaitSilence();
       this.speaker.stop();
       this._set('hearing');
     } else if (told.kind === 'ended') {
-      void this._understand(told.samples);
+      this._understand(told.samples, this._beganAt);
     }
   }
 
-  private async _understand(samples: Float32Array): Promise<void> {
-    const called = this._isCalled;
-    const words = await this._write(samples);
+  /** Have it written down at once, and follow it after what was said before. */
+  private _understand(samples: Float32Array, beganAt: number): void {
+    const writing = this._write(samples);
+    this._following = this._following
+      .then(async () => this._follow(await writing, beganAt))
+      .catch((error: Error) => this._complain(error.message));
+  }
+
+  private _follow(words: string, beganAt: number): void {
+    const called = beganAt < this._calledUntil;
     this._rest();
     if (!words || !this._handsFree) {
       return;
     }
     const understood = understand(words);
-    if (understood.called && !understood.rest && understood.order === 'chat') {
-      this._call();
-    } else if (understood.called || called) {
-      this._isCalled = false;
+    if (!understood.called && called && understood.order === 'chat') {
+      understood.order = this._awaited;
+    }
+    if (understood.called || called) {
+      this._calledUntil = 0;
       this._take(understood, false);
+      if (!understood.rest && AWAITING.includes(understood.order)) {
+        this._call(understood.order);
+      }
     }
   }
 
-  /** Called by its name: the next sentence is for it, if it comes soon. */
-  private _call(): void {
-    this._isCalled = true;
+  /** Called: the next sentence is for it, and for that order, if it begins soon. */
+  private _call(order: Order): void {
+    this._awaited = order;
+    this._calledUntil = performance.now() + CALLED_MS;
     window.clearTimeout(this._calling);
     this._calling = window.setTimeout(() => {
-      this._isCalled = false;
-      this._rest();
+      if (this._state === 'called') {
+        this._set('waiting');
+      }
     }, CALLED_MS);
     this._rest();
   }
@@ -318,7 +341,13 @@ export class Assistant implements IDisposable {
 
   /** Be as one is when nothing happens. */
   private _rest(): void {
-    this._set(!this._handsFree ? 'off' : this._isCalled ? 'called' : 'waiting');
+    if (!this._handsFree) {
+      this._set('off');
+    } else if (this._segmenter.speaking) {
+      this._set('hearing');
+    } else {
+      this._set(performance.now() < this._calledUntil ? 'called' : 'waiting');
+    }
   }
 
   private _awaitSilence(): void {
@@ -345,7 +374,13 @@ export class Assistant implements IDisposable {
   private _state: VoiceState = 'off';
   private _handsFree = false;
   private _wanted = false;
-  private _isCalled = false;
+  /** When the sentence that is heard now began; on the page's clock, as is the next. */
+  private _beganAt = 0;
+  /** A sentence that begins before is for it, without its name. */
+  private _calledUntil = 0;
+  /** What such a sentence is about. */
+  private _awaited: Order = 'chat';
+  private _following: Promise<void> = Promise.resolve();
   private _trouble = '';
   private _recorded: Float32Array[] = [];
   private _segmenter = new Segmenter();

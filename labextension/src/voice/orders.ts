@@ -21,15 +21,19 @@ const ORDERS: [Order, RegExp][] = [
   ['goodbye', /^(?:good\s?bye|bye(?: bye)?|that'?s all|go to sleep)[.!\s]*$/i],
   // What is looked up, or for, is a question.
   ['look', /^look\b(?!\s+(?:up|for|after|into|like)\b)(?: at (?:this|that|me)\b)?[,.:!?\s]*/i],
-  ['look', /^(?:what do you see|what is this)[.!?\s]*$/i],
   ['imagine', /^(?:imagine|draw(?: me)?|paint(?: me)?)\b[,.:!\s]*/i],
   ['chat', /^(?:chat|ask|tell me)\s*[,:]\s*/i]
 ];
+/** Questions about what the camera sees. */
+const SIGHT = /^(?:what do you see|what is this|what'?s this)[.!?\s]*$/i;
 
 /** Return what a transcript wants. */
 export function understand(transcript: string): IUnderstood {
   const called = CALL.test(transcript);
   const words = transcript.replace(CALL, '').trim();
+  if (SIGHT.test(words)) {
+    return { called, order: 'look', rest: words };
+  }
   for (const [order, pattern] of ORDERS) {
     const found = pattern.exec(words);
     if (found) {

@@ -35,6 +35,11 @@ export class Segmenter {
     this._options = { ...USUAL, ...options };
   }
 
+  /** Whether somebody speaks. */
+  get speaking(): boolean {
+    return this._speaking;
+  }
+
   /** Take in a frame, and how sure a model is, 0 to 1, that it is speech. */
   take(frame: Float32Array, probability: number): Heard {
     const { begin, end, least, pause, before, most } = this._options;
