@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 
-from mtor_kernel.protocol.errors import RealmError
+from mtor_kernel.protocol.errors import RealmError, Unavailable
 from mtor_kernel.protocol.ngram import Notice
 from mtor_kernel.storage import audit, people, settings
 from mtor_kernel.storage.audit import Entry
@@ -60,21 +60,19 @@ class Acts:
         """Write an act of this process and its row, and have it hold."""
         async with self._one:
             done, entry = await self._realm.store.write(work)
-            self._own.add(entry.id)
             await self._take(entry)
+            self._own.add(entry.id)  # what could not be taken is left to the next look
             return done
 
     async def look(self) -> None:
         """Have what others did since the last look hold here."""
         async with self._one:
             for entry in await self._realm.store.read(lambda db: audit.since(db, self._seen)):
+                if entry.id not in self._own:
+                    await self._follow(entry)
+                # Not before it holds: a look that the store fails in between sees it again.
+                self._own.discard(entry.id)
                 self._seen = max(self._seen, entry.id)
-                if entry.id in self._own:
-                    self._own.discard(entry.id)
-                    continue
-                await self._take(entry)
-                if entry.action == "stop_queries":
-                    await self._stop_queries(entry.subject)
 
     async def _keep_looking(self) -> None:
         while True:
@@ -83,6 +81,16 @@ class Acts:
                 await self.look()
             except Exception:
                 log.exception("the acts of sysops could not be followed")
+
+    async def _follow(self, entry: Entry) -> None:
+        try:
+            await self._take(entry)
+            if entry.action == "stop_queries":
+                await self._stop_queries(entry.subject)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("the act %d of a sysop does not hold here", entry.id)
 
     async def _take(self, entry: Entry) -> None:
         match entry.action:

@@ -182,8 +182,9 @@ class Dispatcher:
                 row = begun.get(place.ticket.query)
                 if place.ticket.query not in may:
                     self._wait_for_others(place)
-                elif row is None:  # ended meanwhile
+                elif row is None:  # ended meanwhile, or another gateway has it now
                     self.let_go(place)
+                    self.lanes.forget(place)
                 else:
                     self.begin(place, row.attempt, row.body)
         except BaseException:

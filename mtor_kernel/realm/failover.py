@@ -124,8 +124,9 @@ class Failover:
         except Unavailable:
             moved, lane = True, old  # not written down: it goes on waiting where it was
             log.warning("%s could not be moved to %s", query, spec.name)
-        # A cancel that was written down in between has ended it.
-        if moved and self._lanes.places.get(query) is place:
+        if not moved:  # a cancel that was written down in between has ended it, or another has it
+            self._lanes.forget(place)
+        elif self._lanes.places.get(query) is place:
             if lane is not old:
                 place.stream.note = f"{old.model} {reason}, so {lane.model} answers"
             self.enter(place, lane, found.query)

@@ -131,6 +131,7 @@ class Follower:
         self._fresh: dict[str, None] = {}
         self._notices: deque[Notice] = deque(maxlen=8)
         self._state: RealmNGram | None = None
+        self._pictured: RealmNGram | None = None
         self._fault: RealmError | None = None
         self._woken = asyncio.Event()
         #: Characters of ended streams that are in memory because they were not read yet.
@@ -166,7 +167,7 @@ class Follower:
 
     def watch(self, on: bool) -> None:
         """Hear how the realm stands whenever that changes, or no longer."""
-        self.watching = on
+        self.watching, self._pictured = on, None
 
     def wake(self, query: str) -> None:
         """Something is new in `query`."""
@@ -192,9 +193,10 @@ class Follower:
         self._woken.set()
 
     def picture(self, state: RealmNGram) -> None:
-        """How the realm stands; an unread earlier picture is replaced."""
-        self._state = state
-        self._woken.set()
+        """How the realm stands; an unread earlier picture is replaced, the same one told once."""
+        if state is not self._pictured:
+            self._state = self._pictured = state
+            self._woken.set()
 
     def expel(self, fault: RealmError) -> None:
         """Have :meth:`next` raise `fault` from now on."""

@@ -280,12 +280,20 @@ class Lanes:
         return [
             (place, self.unserved(lane))
             for lane in self
-            if len(lane.queue)
-            and not self._workers.serves(lane.model)
-            and self._workers.trouble(lane.model)
+            if len(lane.queue) and self.is_hopeless(lane)
             for place in list(self.places.values())
             if place.ticket.query in lane.queue
         ]
+
+    def forget(self, place: Place) -> None:
+        """Have a query no place any more, unless it has a newer one."""
+        if self.places.get(place.ticket.query) is place:
+            del self.places[place.ticket.query]
+
+    def is_hopeless(self, lane: Lane) -> bool:
+        """Tell whether every worker lacks a lane's model."""
+        model = lane.model
+        return not self._workers.serves(model) and bool(self._workers.trouble(model))
 
     def is_well(self, model: str) -> bool:
         """Tell whether a chain should choose a model now."""

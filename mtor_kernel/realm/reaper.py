@@ -133,9 +133,13 @@ class Reaper:
 
     async def _hopeless(self, now: float) -> None:
         for place, error in self._lanes.hopeless():
+            # Each takes its time, in which the model may be back.
+            if not self._lanes.is_hopeless(place.lane):
+                continue
             if await self._failover.move(place, "cannot answer"):
                 continue
-            if place.ticket.query in place.lane.queue:  # it may have started since
+            # It may have started since.
+            if place.ticket.query in place.lane.queue and self._lanes.is_hopeless(place.lane):
                 await self._settlement.fail_waiting(place, error.info())
 
     async def _places(self, now: float) -> None:
@@ -157,13 +161,12 @@ class Reaper:
     async def _pictures(self, now: float) -> None:
         watching = [follower for follower in self._followers if follower.watching]
         if not watching:
-            self._told = None
             return
         state = self._state()
-        if state != self._told:
+        if self._told is None or state != self._told:
             self._told = state
-            for follower in watching:
-                follower.picture(state)
+        for follower in watching:
+            follower.picture(self._told)
 
     async def _do_chores(self, now: float) -> None:
         for number, (every, work) in enumerate(self._chores):

@@ -26,6 +26,7 @@ from mtor_kernel.realm.lanes import Lanes
 from mtor_kernel.realm.passing import Passing, begin
 from mtor_kernel.realm.readers import Readers
 from mtor_kernel.realm.streams import Stream
+from mtor_kernel.realm.tasks import Tasks
 from mtor_kernel.scheduling.owners import owner
 from mtor_kernel.storage import blobmark, processes, queries, records
 from mtor_kernel.storage.rows import UnderWay
@@ -77,6 +78,7 @@ class Sharing:
         self._soon = asyncio.Event()
         self.passing = Passing(store, lanes, readers, self.look_soon)
         self._looking: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Find out who lives, and look from now on.
@@ -95,9 +97,10 @@ class Sharing:
 
     async def close(self) -> None:
         """Hand the lanes to the others at once."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        ending = [*self._forgetting, *([] if self._looking is None else [self._looking])]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await self.passing.close()
         epoch = self._store.epoch
         # Where it cannot be said, the others notice by themselves.
@@ -168,7 +171,13 @@ class Sharing:
             self.living = tuple(living)
             if self._dispatcher.tasks is not None:
                 for one in gone:  # the workers need not serve them any more
-                    await self._dispatcher.tasks.forget(str(one))
+                    self._forget(self._dispatcher.tasks, one)
+
+    def _forget(self, tasks: Tasks, epoch: int) -> None:
+        """Tell the workers that a gateway is gone: beside the beats, as a frozen one may not hear it."""
+        forgetting = asyncio.create_task(tasks.forget(str(epoch)), name="mtor-forget")
+        self._forgetting.add(forgetting)
+        forgetting.add_done_callback(self._forgetting.discard)
 
     async def _look(self) -> None:
         await self.passing.wish()

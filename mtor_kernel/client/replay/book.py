@@ -1,7 +1,8 @@
 """The file of one notebook's recorded answers: lines that are only added.
 
-Promises: a line is written whole or not at all; two kernels of one notebook do not mix theirs; a
-line that is not as it was written is found when the file is read, and named.
+Promises: a line that was told of is written whole; two kernels of one notebook do not mix theirs; a
+line that is not as it was written is found when the file is read, and named. That may be the last
+one, which a kernel was killed over: `mend` moves it away.
 """
 
 from __future__ import annotations
