@@ -174,7 +174,7 @@ class Sharing:
                     self._forget(self._dispatcher.tasks, one)
 
     def _forget(self, tasks: Tasks, epoch: int) -> None:
-        """Tell the workers that a gateway is gone: beside the beats, as a frozen one may not hear it."""
+        """Tell the workers that a gateway is gone, beside the beats: a frozen one hears nothing."""
         forgetting = asyncio.create_task(tasks.forget(str(epoch)), name="mtor-forget")
         self._forgetting.add(forgetting)
         forgetting.add_done_callback(self._forgetting.discard)

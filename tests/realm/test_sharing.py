@@ -21,8 +21,9 @@ from mtor_kernel.client import RealmClient
 from mtor_kernel.protocol.errors import QueryCancelled, RowsKnown, Unavailable
 from mtor_kernel.protocol.query import Priority, Query, TableRow, answered
 from mtor_kernel.realm.realm import Realm
+from mtor_kernel.realm.tasks import make_plugin
 from mtor_kernel.scheduling.owners import owner
-from mtor_kernel.storage import ledger
+from mtor_kernel.storage import ledger, processes, queries
 from mtor_kernel.storage.schema import query as query_table
 from tests.gateways import gateway
 from tests.postgres import Server
@@ -237,6 +238,68 @@ async def test_the_lanes_of_a_killed_gateway_move_and_nothing_is_lost(
         assert {row.id for row in rows} == waits
         assert {row.stage for row in rows} == {"settled"}
         await books_add_up(one)
+
+
+@pytest.mark.asyncio
+async def test_what_another_gateway_took_meanwhile_is_told_to_who_asked_here(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    async with (
+        cluster(tmp_path, postgresql) as on,
+        gateway(tmp_path, on.database, on.scheduler.address) as (one, url),
+        RealmClient(url, TOKEN) as client,
+    ):
+        await until(one.workers.infos)
+        # It does not learn of the other before its next look, and has no slot free until then.
+        assert one.sharing._looking is not None
+        one.sharing._looking.cancel()
+        one.lanes.block("owner", True)
+        asked = [await client.submit(Query.ask("Hello", name)) for name in QUICK]
+        async with gateway(tmp_path, on.database, on.scheduler.address) as (two, _):
+            theirs = {name for name in QUICK if two.lanes.owns(name)}
+            async with asyncio.timeout(60):
+                while theirs & {row.model for row in await one.store.read(queries.under_way)}:
+                    await asyncio.sleep(0.02)
+            one.lanes.block("owner", False)
+            one._dispatcher.capacity_changed()
+            await until(lambda: not any(len(lane.queue) for lane in one.lanes))
+            one.sharing._looking = asyncio.create_task(one.sharing._run())
+            async with asyncio.timeout(60):
+                assert [(await running.answer()).text for running in asked] == ["Hello"] * 12
+            await until(lambda: not one.lanes.places)
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_is_frozen_keeps_no_gateway_from_its_beats(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    async with cluster(tmp_path, postgresql) as on:
+        how = (tmp_path, on.database, on.scheduler.address)
+        frozen = asyncio.Event()
+        taking = on.worker.handlers["plugin-remove"]
+        async with gateway(*how) as (one, _), gateway(*how) as (two, _):
+            await both(one, two)
+
+            async def freeze(**told: object) -> None:
+                frozen.set()
+                await asyncio.Event().wait()
+
+            on.worker.handlers["plugin-remove"] = freeze
+            # A third one, of which the workers know, and which says nothing any more.
+            dead = await one.store.write(lambda db: processes.begin(db, "third", alone=False))
+            tasks = one._dispatcher.tasks
+            assert tasks is not None
+            assert tasks._client is not None
+            plugin = make_plugin("ws://127.0.0.1:9/link", "x", one.lanes.specs, gateway=str(dead))
+            await tasks._client.register_plugin(plugin)
+            await until(lambda: dead in one.sharing.living and dead in two.sharing.living)
+            await until(lambda: dead not in one.sharing.living + two.sharing.living)
+            async with asyncio.timeout(60):
+                await frozen.wait()
+            for realm in (one, two):
+                said = realm.sharing._beat_at
+                await until(lambda r=realm, at=said: r.sharing._beat_at > at)  # type: ignore[misc]
+            on.worker.handlers["plugin-remove"] = taking
 
 
 @pytest.mark.asyncio

@@ -1,4 +1,4 @@
-"""What a realm does by itself every moment: pictures for who watches, ends for the hopeless, acts."""
+"""What a realm does by itself every moment: tells who watches, ends the hopeless, follows acts."""
 
 from __future__ import annotations
 

@@ -204,11 +204,11 @@ def test_a_killed_writer_leaves_all_that_it_told_of(path: Path) -> None:
     child.wait()
     child.stdout.close()
     book = Book(path)
-    try:
-        book.refresh()
-    except ReplayDamaged as damaged:  # in mid-write
-        assert "cut off" in damaged.message
+    if not path.read_bytes().endswith(b"\n"):  # it was in mid-write
+        with pytest.raises(ReplayDamaged, match="cut off"):
+            book.refresh()
         assert book.mend() == 1
+    book.refresh()
     assert len(book.records) > told
 
 
