@@ -18,6 +18,7 @@ from mtor_kernel.protocol.backend import ModelSpec
 if TYPE_CHECKING:
     from distributed import Worker
 
+    from dask_workers.discovery import Found
     from dask_workers.runtime import Runtime
 
 #: So that a thread which holds the interpreter delays another's chunk by milliseconds at most.
@@ -26,6 +27,8 @@ SWITCH_SECONDS = 0.0005
 GRACE_SECONDS = 1.0
 #: Name of the attribute of a Dask worker that holds what its runtimes share.
 STOCK = "mtor_stock"
+#: And of the lock under which one plugin at a time changes what the worker serves.
+SERVING = "mtor_serving"
 #: What a model's slots are called among Dask's resources.
 RESOURCE = "mtor:"
 
@@ -71,19 +74,37 @@ class MtorWorker(WorkerPlugin):
         budget = BOUNDLESS
         if not hasattr(worker, STOCK):  # else nothing is awaited: the old plugin has let go
             budget = await asyncio.to_thread(detect)  # a GPU's driver takes its time
+            if not self._in_force(worker):
+                return
         runtime = self._runtime = _adopt(worker, budget, self.gateway)
         runtime.owner = self
-        before = runtime.slots()
         specs = _SPECS.decode(self.models)
         found = await asyncio.to_thread(discover, specs, self.data_dir)
+        async with _serving(worker):
+            if self._in_force(worker):
+                await self._serve(worker, runtime, found)
+
+    async def _serve(self, worker: Worker, runtime: Runtime, found: list[Found]) -> None:
+        before = runtime.slots()
         await asyncio.to_thread(runtime.serve, found)
-        # The realm gives work to who is linked: by then Dask must know the resources.
+        # The realm gives work to who is linked: by then Dask must know the resources. It is told
+        # also by who has been replaced meanwhile: the next one goes on from there.
         await worker.set_resources(**_resources(dict.fromkeys(before, 0) | runtime.slots()))
+        if not self._in_force(worker):
+            return
         await asyncio.to_thread(runtime.connect, self.link_url, self.token, ca=self.ca)
+        if not self._in_force(worker):
+            runtime.disconnect(None, wait=False)
+
+    def _in_force(self, worker: Worker) -> bool:
+        """Tell whether no other registration has taken its place: Dask sets it up meanwhile."""
+        return worker.plugins.get(self.name) is self
 
     async def teardown(self, worker: Worker) -> None:
         """Say goodbye. On a worker that goes on, all stays a moment for the next plugin."""
-        runtime: Runtime = getattr(worker, runtime_name(self.gateway))
+        runtime: Runtime | None = getattr(worker, runtime_name(self.gateway), None)
+        if runtime is None:  # its first setup has not come that far
+            return
         runtime.owner = None
         if worker.status.name in ("closing", "closed", "failed"):
             await asyncio.to_thread(runtime.close, "the worker is closing")
@@ -117,6 +138,14 @@ def _leave_stacks_alone(worker: Worker) -> None:
         callback = worker.periodic_callbacks.pop(name, None)
         if callback is not None:
             callback.stop()
+
+
+def _serving(worker: Worker) -> asyncio.Lock:
+    """Return the worker's lock, making it at the first time."""
+    if not hasattr(worker, SERVING):
+        setattr(worker, SERVING, asyncio.Lock())
+    lock: asyncio.Lock = getattr(worker, SERVING)
+    return lock
 
 
 def _adopt(worker: Worker, budget: Room, gateway: str) -> Runtime:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
 
+import msgspec
 import pytest
 from distributed import Client, Future, LocalCluster
 
@@ -15,12 +19,38 @@ from dask_workers.tasks import run_query, task_key
 from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.codec import decode, encode
 from mtor_kernel.protocol.link import Bye, Drain, Health, Stop, WorkerChunk, WorkerHello
+from mtor_kernel.protocol.query import Modality
 from mtor_kernel.protocol.task import Outcome, Task
+from tests import plugins
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
 from tests.dask_workers.samples import echo, task
 
 QUICK = echo("quick")
 ENDLESS = echo("endless", slots=2, chunks=2, hang=True, fail_after=1)
+
+
+class SlowToTell(plugins.ReadyBackend):
+    """Says only when its test lets it that it lacks nothing."""
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({Modality.CHAT})
+    asked: ClassVar[threading.Event]
+    answer: ClassVar[threading.Event]
+
+    def missing(self) -> str:
+        self.asked.set()
+        assert self.answer.wait(60)
+        return ""
+
+
+SLOW_TO_TELL = msgspec.structs.replace(echo("slow-to-tell"), backend="slow_to_tell")
+
+
+@pytest.fixture
+def slow_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[SlowToTell]]:
+    plugins.register(tmp_path, monkeypatch, slow_to_tell=SlowToTell)
+    SlowToTell.asked, SlowToTell.answer = threading.Event(), threading.Event()
+    yield SlowToTell
+    SlowToTell.answer.set()
 
 
 @pytest.fixture
@@ -40,6 +70,17 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
 def serve(client: Client, gateway: GatewayDouble, *specs: ModelSpec) -> None:
     client.register_plugin(MtorWorker(gateway.url, TOKEN, encode(specs)))
     gateway.wait_for(WorkerHello)
+
+
+def begin_to_serve(
+    client: Client, gateway: GatewayDouble, backend: type[SlowToTell]
+) -> threading.Thread:
+    """Register a plugin and return when it looks at this machine, with the thread that waits."""
+    plugin = MtorWorker(gateway.url, TOKEN, encode((SLOW_TO_TELL,)))
+    thread = threading.Thread(target=client.register_plugin, args=(plugin,), daemon=True)
+    thread.start()
+    assert backend.asked.wait(60)
+    return thread
 
 
 def submit(client: Client, job: Task) -> Future:
@@ -154,6 +195,38 @@ def test_registered_again_it_links_anew_and_running_attempts_can_still_be_stoppe
         client.cancel(futures[1])
         quick = [submit(client, task(QUICK, f"q{n}")) for n in range(2)]
         assert [outcome_of(future).error for future in quick] == [None, None]
+
+
+def test_of_two_registrations_that_overlap_the_newer_stays(
+    client: Client,
+    gateway: GatewayDouble,
+    cluster: LocalCluster,
+    slow_to_tell: type[SlowToTell],
+) -> None:
+    older = begin_to_serve(client, gateway, slow_to_tell)
+    with GatewayDouble() as second:
+        serve(client, second, QUICK)
+        slow_to_tell.answer.set()
+        older.join(60)
+        assert not older.is_alive()
+        assert resources(cluster) == {"mtor:quick": 4}
+        job = task(QUICK)
+        assert outcome_of(submit(client, job)).error is None
+        second.wait(lambda _: second.text_of(job.attempt.query))
+
+
+def test_one_taken_away_while_it_looks_serves_nothing(
+    client: Client,
+    gateway: GatewayDouble,
+    cluster: LocalCluster,
+    slow_to_tell: type[SlowToTell],
+) -> None:
+    looking = begin_to_serve(client, gateway, slow_to_tell)
+    client.unregister_worker_plugin("mtor")
+    slow_to_tell.answer.set()
+    looking.join(60)
+    assert not looking.is_alive()
+    assert resources(cluster) == {}
 
 
 def test_a_new_catalogue_withdraws_what_is_gone(
