@@ -164,10 +164,18 @@ class Studio:
         self._artist.leave()
 
     def _work(self) -> None:
-        if self._begin is not None:
-            self._begin()
+        try:
+            if self._begin is not None:
+                self._begin()
+        except Exception:
+            log.exception("the thread that draws could not be prepared")
         while (batch := self._next()) is not None:
-            self._draw(batch)
+            try:
+                self._draw(batch)
+            except Exception as error:  # giving memory back fails too, once a device has failed
+                log.exception("the device could not be tidied up after a drawing")
+                for visit in batch:
+                    visit.events.put(_of_its_own(error))
 
     def _next(self) -> list[_Visit] | None:
         """Wait for somebody and return those that are drawn together; ``None`` at the end."""

@@ -66,12 +66,21 @@ class Painter:
         self.left = True
 
 
+class Restless(Painter):
+    """One that cannot give memory back, the first time."""
+
+    def rest(self) -> None:
+        super().rest()
+        if self.rests == 1:
+            raise RuntimeError("device-side assert")
+
+
 @pytest.fixture
 def open_studio() -> Iterator[Callable[..., Studio]]:
     opened: list[Studio] = []
 
-    def open_(painter: Painter, most: int = 4) -> Studio:
-        opened.append(Studio(painter, most=most))
+    def open_(painter: Painter, most: int = 4, begin: Callable[[], None] | None = None) -> Studio:
+        opened.append(Studio(painter, most=most, begin=begin))
         return opened[-1]
 
     yield open_
@@ -103,6 +112,10 @@ class Visitor(threading.Thread):
         self.join(WAIT_SECONDS)
         assert not self.is_alive()
         return self.told
+
+
+def _fail() -> None:
+    raise RuntimeError("no such device")
 
 
 def queued(studio: Studio, count: int) -> None:
@@ -257,6 +270,39 @@ def test_a_failure_is_told_as_an_error_of_the_realm_and_the_next_is_drawn(
     failed.wait()
     assert isinstance(failed.error, kind)
     assert "sk-secret" not in str(failed.error)
+    assert Visitor(studio, "b").wait()[-1] == Drawing(png_of(painted("b")))
+
+
+def test_after_a_device_that_could_not_be_tidied_up_the_next_is_drawn(
+    open_studio: Callable[..., Studio],
+) -> None:
+    studio = open_studio(Restless())
+    failed = Visitor(studio, "broken")
+    failed.wait()
+    assert isinstance(failed.error, BackendFailed)
+    assert Visitor(studio, "b").wait()[-1] == Drawing(png_of(painted("b")))
+
+
+def test_those_that_could_not_be_drawn_together_are_told_where_no_memory_comes_back(
+    open_studio: Callable[..., Studio],
+) -> None:
+    painter = Restless(fits=1, held=["a"])
+    studio = open_studio(painter)
+    first = Visitor(studio, "a")
+    painter.began.get(timeout=WAIT_SECONDS)
+    together = [Visitor(studio, name) for name in "bc"]
+    queued(studio, 2)
+    painter.let("a")
+    first.wait()
+    for visitor in together:
+        visitor.wait()
+        assert isinstance(visitor.error, BackendFailed)
+
+
+def test_a_thread_that_could_not_be_prepared_draws_all_the_same(
+    open_studio: Callable[..., Studio],
+) -> None:
+    studio = open_studio(Painter(), begin=_fail)
     assert Visitor(studio, "b").wait()[-1] == Drawing(png_of(painted("b")))
 
 
