@@ -154,7 +154,9 @@ class Models:
         self._changed = changed
         self._memory = memory or Memory()
         self._models: dict[str, Model] = {}
+        #: Never changed in place: it is looked at while another catalogue comes.
         self._lacking: dict[str, str] = {}
+        self._serving = threading.Lock()
 
     def serve(self, found: Iterable[tuple[ModelSpec, Backend]], lacking: Mapping[str, str]) -> None:
         """Serve exactly these. An unchanged one stays as it is, in memory; others leave.
@@ -162,18 +164,21 @@ class Models:
         `lacking` says of the others why this machine cannot serve them. One that is larger than
         all the room there is joins these.
         """
-        self._lacking = dict(lacking)
+        with self._serving:  # plugins of several gateways come at once, with the same catalogue
+            self._replace(found, dict(lacking))
+
+    def _replace(self, found: Iterable[tuple[ModelSpec, Backend]], lacking: dict[str, str]) -> None:
         before, after = self._models, {}
         for spec, backend in found:
             refusal = self._memory.refusal(spec)
             if refusal:
-                self._lacking[spec.name] = refusal
+                lacking[spec.name] = refusal
                 continue
             model = before.get(spec.name)
             if model is None or model.spec != spec:
                 model = Model(spec, backend, self._changed, self._memory)
             after[spec.name] = model
-        self._models = after
+        self._models, self._lacking = after, lacking
         for name, model in before.items():
             if after.get(name) is not model:
                 model.forget()

@@ -6,9 +6,12 @@ import threading
 from collections.abc import Iterator
 from typing import ClassVar
 
+import msgspec
 import pytest
 
+from dask_workers.memory import Memory
 from dask_workers.models import Model, Models
+from dask_workers.room import Room
 from mtor_kernel.protocol.backend import Context, Delta, Done, ModelSpec, Step
 from mtor_kernel.protocol.errors import NoModel
 from mtor_kernel.protocol.query import Modality, Query
@@ -125,6 +128,46 @@ def test_a_new_catalogue_keeps_what_has_not_changed_and_frees_the_rest() -> None
     assert not models.get("changes").loaded
     with pytest.raises(NoModel):
         models.get("goes")
+
+
+def test_a_catalogue_that_two_bring_at_once_is_served_once() -> None:
+    models = Models(lambda: None)
+    first, second = Weighing(echo()), Weighing(echo())
+
+    def at_once() -> None:
+        models.serve([(echo(), second)], {})
+        models.get("echo").load()
+
+    other = threading.Thread(target=at_once)
+
+    def slowly() -> Iterator[tuple[ModelSpec, Weighing]]:
+        other.start()
+        other.join(0.2)  # it would be through by now if it did not have to wait
+        yield echo(), first
+
+    models.serve(slowly(), {})
+    other.join(60)
+    assert models.get("echo").loaded
+    models.serve((), {})
+    assert (first.in_memory, second.in_memory) == (False, False)
+
+
+def test_of_a_catalogue_that_is_on_its_way_nothing_is_seen() -> None:
+    room = Room(memory_mb=10, vram_mb=0)
+    models = Models(lambda: None, Memory(room))
+    seen: list[list[tuple[str, int]]] = []
+
+    def told() -> list[tuple[str, int]]:
+        return [(one.model, one.slots) for one in models.served()]
+
+    def found() -> Iterator[tuple[ModelSpec, Weighing]]:
+        for spec in (msgspec.structs.replace(echo("large"), memory_mb=1000), echo("small")):
+            yield spec, Weighing(spec)
+            seen.append(told())
+
+    models.serve(found(), {"absent": "Its weights are not here."})
+    assert seen == [[], []]
+    assert told() == [("small", 4), ("absent", 0), ("large", 0)]
 
 
 def test_a_draining_worker_has_no_slots() -> None:
