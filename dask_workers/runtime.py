@@ -99,6 +99,9 @@ class Runtime:
         self._alarm = Alarm()
         # What takes a while and nobody waits for, in the order in which it was asked for.
         self._orders = Alarm("mtor-orders")
+        # What is served, from time to time: whoever changes it waits for no gateway's link.
+        self._news = Alarm("mtor-news")
+        self._looking = threading.Lock()
         self._link: Link | None = None
         self._goodbye: threading.Thread | None = None
         self._process = psutil.Process()
@@ -196,6 +199,7 @@ class Runtime:
             self._stock.runtimes.remove(self)
         self._alarm.close()
         self._orders.close()
+        self._news.close()
 
     def hear(self, ngram: LinkNGram) -> None:
         """Do what the realm says; never waits."""
@@ -209,7 +213,7 @@ class Runtime:
             case Drain(on=on):
                 self._stock.draining = on
                 for runtime in tuple(self._stock.runtimes):
-                    self._order(runtime.tell_health)
+                    runtime.tell_health()
 
     def _hello(self) -> WorkerHello:
         served = self.models.served(draining=self.draining)
@@ -223,10 +227,18 @@ class Runtime:
         )
 
     def tell_health(self) -> None:
-        """Say what is served now."""
-        link = self._link
-        if link:
-            link.tell(lambda: Health(self.models.served(draining=self.draining)))
+        """Have said what is served now; never waits.
+
+        What is seen is written in the order in which it was seen, and to the connection that was
+        open then: the hello of a later one holds it.
+        """
+        with self._looking:
+            connection = self.connection
+            health = Health(self.models.served(draining=self.draining))
+            self._news.at(0, partial(self._say, health, connection))
+
+    def _say(self, health: Health, connection: int) -> None:
+        self.send(health, connection)
 
     def _resend(self) -> None:
         """Have every running attempt's answer sent again: a new connection knows none of it."""

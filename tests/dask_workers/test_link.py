@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from dask_workers.discovery import Found
 from dask_workers.link import Link
-from dask_workers.runtime import Runtime
+from dask_workers.runtime import Runtime, Stock
 from dask_workers.tasks import carry
+from mtor_kernel.protocol.backend import ModelSpec
 from mtor_kernel.protocol.codec import MAX_DEPTH
 from mtor_kernel.protocol.link import (
     Beat,
     Bye,
+    Drain,
     Health,
     Load,
     Served,
@@ -31,7 +34,7 @@ from mtor_kernel.protocol.link import (
 from mtor_kernel.protocol.query import Data, text_of
 from tests.dask_workers.gateway_double import TOKEN, GatewayDouble
 from tests.dask_workers.samples import echo, task
-from tests.plugins import HeldBackend, held
+from tests.plugins import HeldBackend, OrdersBackend, held
 
 MakeWorker = Callable[..., Runtime]
 
@@ -201,6 +204,48 @@ def test_orders_are_followed_in_the_order_they_came(
     told = gateway.wait_for(Health, 40)
     assert [one.served[0].loaded for one in told] == [True, False] * 20
     assert not worker.models.get("echo").loaded
+
+
+class SlowToLoad(OrdersBackend):
+    """Comes into memory when its test lets it."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.asked, self.ready = threading.Event(), threading.Event()
+
+    def load(self) -> None:
+        self.asked.set()
+        assert self.ready.wait(60)
+
+
+def test_a_drain_is_told_while_a_model_is_still_being_loaded(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    worker = linked(make_worker(), gateway)
+    large = SlowToLoad(echo("large"))
+    worker.serve([Found(echo("large", slots=2), large, "")])
+    gateway.say(Load("large"))
+    assert large.asked.wait(60)
+    gateway.say(Drain())
+    assert gateway.wait_for(Health, 1)[-1].served == (Served("large", 0),)
+    gateway.say(Drain(on=False))
+    assert gateway.wait_for(Health, 2)[-1].served == (Served("large", 2),)
+    large.ready.set()
+    assert gateway.wait_for(Health, 3)[-1].served[0].loaded
+
+
+def test_a_gateway_that_takes_nothing_does_not_hold_up_the_queries_of_another(
+    make_worker: MakeWorker, gateway: GatewayDouble
+) -> None:
+    stock = Stock()
+    stuck = linked(make_worker(echo(), stock=stock), gateway)
+    with GatewayDouble() as second, ThreadPoolExecutor() as pool:
+        worker = linked(make_worker(echo(), stock=stock), second)
+        assert stuck._link
+        with stuck._link._writing:  # as while a write waits for the gateway
+            outcome = pool.submit(carry, task(echo()), worker).result(60)
+            assert outcome.error is None
+            assert second.wait_for(Health)[-1].served[0].loaded
+    assert gateway.wait_for(Health)[-1].served[0].loaded
 
 
 def test_a_model_that_is_to_be_preloaded_is(
