@@ -38,6 +38,8 @@ class Model:
         self.weights = ""
         self._changed = changed
         self._loading = threading.Lock()
+        #: Counts the loads: what is found out about an earlier one is out of date.
+        self._loads = 0
         self._memory = memory or Memory()
         self._seat = self._memory.seat(spec, self._unload)
 
@@ -98,6 +100,7 @@ class Model:
         """Find out what its weights are known by: now where that is kept, else while it works."""
         from dask_workers.weights.fingerprint import fingerprint
 
+        self._loads += 1
         files = getattr(self.backend, "files", None)
         try:
             self.weights = fingerprint(files(), read=False) if files else ""
@@ -105,17 +108,24 @@ class Model:
             log.exception("%s cannot say which files it has", self.spec.name)
             return
         if not self.weights and (files or hasattr(self.backend, "weights")):
-            threading.Thread(target=self._look, name="mtor-weights", daemon=True).start()
+            threading.Thread(
+                target=self._look, args=(self._loads,), name="mtor-weights", daemon=True
+            ).start()
 
-    def _look(self) -> None:
+    def _look(self, load: int) -> None:
         from dask_workers.weights.fingerprint import fingerprint
 
         try:
             files = getattr(self.backend, "files", None)
-            self.weights = fingerprint(files()) if files else str(self.backend.weights())[:200]  # type: ignore[attr-defined]  # looked for before
+            weights = fingerprint(files()) if files else str(self.backend.weights())[:200]  # type: ignore[attr-defined]  # looked for before
         except Exception as error:  # noqa: BLE001 - a backend of anybody's; nothing hangs on it
             log.info("the weights of %s are not known: %r", self.spec.name, error)
-        if self.weights:
+            return
+        with self._loading:
+            if load != self._loads:
+                return
+            self.weights = weights
+        if weights:
             self._changed()
 
     def fetch(self) -> None:

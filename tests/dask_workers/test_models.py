@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from queue import Queue
 from typing import ClassVar
 
 import msgspec
@@ -42,6 +43,19 @@ class Weighing:
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         raise NotImplementedError
+
+
+class Told(Weighing):
+    """One whose weights are known by what its test says, for each load in turn."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.asked: Queue[Queue[str]] = Queue()
+
+    def weights(self) -> str:
+        answer: Queue[str] = Queue()
+        self.asked.put(answer)
+        return answer.get(timeout=60)
 
 
 @pytest.fixture
@@ -109,6 +123,23 @@ def test_a_failed_load_is_its_trouble_until_it_succeeds_and_tells_no_secret(
     backend.broken = False
     model.load()
     assert model.trouble == ""
+
+
+def test_what_is_found_out_late_about_an_earlier_load_is_out_of_date() -> None:
+    backend = Told(echo())
+    known = threading.Event()
+    model = Model(echo(), backend, lambda: known.set() if model.weights == "new" else None)
+    model.load()
+    earlier = backend.asked.get(timeout=60)
+    model.unload()
+    model.load()
+    backend.asked.get(timeout=60).put("new")
+    assert known.wait(60)
+    earlier.put("old")
+    for thread in threading.enumerate():
+        if thread.name == "mtor-weights":
+            thread.join(60)
+    assert model.weights == "new"
 
 
 def test_a_new_catalogue_keeps_what_has_not_changed_and_frees_the_rest() -> None:
