@@ -189,13 +189,23 @@ class Realm(LoggingConfigurable):
             signed its certificate where that is a private one.
         security
             A :class:`distributed.Security`.
+
+        Raises
+        ------
+        OSError
+            It does not answer, or has moved meanwhile: the realm has no cluster yet.
         """
         self.equipment.link = LinkAddress(
             link_url, link_token, link_ca, str(self.epoch) if self.shared else ""
         )
         tasks = Tasks(scheduler, security, self.equipment.plugin())
-        await tasks.open()
+        # Before it is open: the catalogue may change meanwhile, and the scheduler move.
         self._dispatcher.tasks = tasks
+        try:
+            await tasks.open()
+        except BaseException:
+            self._dispatcher.tasks = None
+            raise
         self._dispatcher.capacity_changed()
 
     async def follow_scheduler(self, address: str) -> None:

@@ -67,7 +67,7 @@ class Tasks:
         Raises
         ------
         OSError
-            The scheduler does not answer.
+            The scheduler does not answer, or has moved meanwhile.
         """
         await self._connect()
         self._keeper = asyncio.create_task(self._keep(), name="mtor-dask-connection")
@@ -188,8 +188,10 @@ class Tasks:
     async def _connect(self) -> None:
         from distributed import Client  # half a second, and only who runs a realm needs it
 
+        address = self._address
+        given: MtorWorker | None = None
         client = await Client(
-            self._address,
+            address,
             asynchronous=True,
             security=self._security,
             set_as_default=False,
@@ -199,7 +201,11 @@ class Tasks:
             timeout=CONNECT_SECONDS,
         )
         try:
-            await self._register(client)
+            while given is not self._plugin:  # the catalogue may change while workers are told
+                given = self._plugin
+                await self._register(client)
+            if client.status != "running" or address != self._address:
+                raise OSError(f"the scheduler at {address} has gone")
         except BaseException:
             await client.close(timeout=0)
             raise
