@@ -101,6 +101,8 @@ class HubRealm(LoggingConfigurable):
         super().__init__(**kwargs)
         self._data_dir = data_dir
         self._stopped = asyncio.Event()
+        #: Where the scheduler was started anew; empty while it is where it was at first.
+        self._moved_to = ""
         #: The realm, while it runs.
         self.realm: Realm | None = None
 
@@ -221,14 +223,16 @@ class HubRealm(LoggingConfigurable):
         return cluster.address
 
     async def _moved(self, address: str) -> None:
+        self._moved_to = address  # also for a realm that has not joined yet
         if self.realm is not None:
             await self.realm.follow_scheduler(address)
 
     async def _join(self, realm: Realm, rising: asyncio.Task[str], **equipment: Any) -> None:
         """Give the realm its cluster; queries are taken, and wait, until it is there."""
-        address = await rising
+        risen = await rising
         told, told_at = "", 0.0
         while True:
+            address = self._moved_to or risen
             try:
                 await realm.serve(address, **equipment)
             except OSError as error:
