@@ -33,8 +33,9 @@ class Alarm:
             if self._closed:
                 return
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()  # fails where there may be no more: the next one tries again
+                self._thread = thread
             first = not self._waiting or when < self._waiting[0][0]
             heapq.heappush(self._waiting, (when, next(self._count), action))
             if first:

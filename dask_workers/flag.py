@@ -25,16 +25,25 @@ class CancelFlag:
         return self._raised
 
     def cancel(self, lost: str = "") -> None:
-        """Raise the flag, once; never waits. `lost` says why it is not its owner's wish."""
+        """Raise the flag, once; never waits. `lost` says why it is not its owner's wish.
+
+        Where no thread can be started, what was to be called is at the next cancel.
+        """
         with self._guard:
-            if self._raised:
-                return
-            self.lost = lost
-            self._raised = True
+            if not self._raised:
+                self.lost, self._raised = lost, True
             stops, self._stops = self._stops, []
-        for stop in stops:
-            # Who cancels may be an event loop or a reader: neither may wait for a backend.
-            threading.Thread(target=_call, args=(stop,), name="mtor-stop", daemon=True).start()
+        try:
+            while stops:
+                # Who cancels may be an event loop or a reader: neither may wait for a backend.
+                threading.Thread(
+                    target=_call, args=(stops[0],), name="mtor-stop", daemon=True
+                ).start()
+                del stops[0]
+        except RuntimeError:
+            with self._guard:
+                self._stops = stops
+            raise
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         with self._guard:

@@ -19,6 +19,11 @@ def alarm() -> Iterator[Alarm]:
     alarm.close()
 
 
+def no_more(thread: threading.Thread) -> None:
+    """Fail as a machine does that has all the threads it may have."""
+    raise RuntimeError("can't start new thread")
+
+
 def test_actions_come_in_the_order_of_their_times(alarm: Alarm) -> None:
     told: Queue[str] = Queue()
     now = time.monotonic()
@@ -31,6 +36,18 @@ def test_actions_come_in_the_order_of_their_times(alarm: Alarm) -> None:
 def test_an_action_that_fails_does_not_stop_the_next(alarm: Alarm) -> None:
     done = threading.Event()
     alarm.at(0, lambda: 1 // 0)
+    alarm.at(0, done.set)
+    assert done.wait(60)
+
+
+def test_one_that_could_not_start_its_thread_starts_it_the_next_time(
+    alarm: Alarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError):
+            alarm.at(0, done.set)
     alarm.at(0, done.set)
     assert done.wait(60)
 

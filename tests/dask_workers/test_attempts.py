@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from queue import Queue
 
+import pytest
+
 from dask_workers.attempts import Attempts
 from mtor_kernel.protocol.link import AttemptRef
+from tests.dask_workers.test_alarm import no_more
 
 QUERY = "a" * 32
 
@@ -26,6 +29,22 @@ def test_a_cancel_before_the_start_is_kept_for_it() -> None:
     attempts.cancel(QUERY, 2)
     assert not attempts.start(AttemptRef(QUERY, 1, 1)).cancelled
     assert attempts.start(AttemptRef(QUERY, 2, 1)).cancelled
+
+
+def test_what_a_cancel_found_no_thread_for_is_called_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempt = Attempts().start(AttemptRef(QUERY, 1, 1))
+    stopped = threading.Event()
+    attempt.on_cancel(stopped.set)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError):
+            attempt.cancel("the link was down too long")
+    assert attempt.cancelled
+    attempt.cancel()
+    assert stopped.wait(60)
+    assert attempt.lost == "the link was down too long"
 
 
 def test_a_newer_attempt_stops_the_older_one() -> None:
