@@ -103,6 +103,12 @@ FROM_WORKER: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
 FROM_CHILD: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
 
 
+def packed(frame: _Frame, attached: bytes = b"") -> bytes:
+    """Return a frame as it travels, in front of what is attached to it."""
+    said = msgspec.json.encode(frame)
+    return _HEAD.pack(len(said), len(attached)) + said
+
+
 class Channel(Generic[T]):
     """One end of the socket pair. Any thread may send; one receives."""
 
@@ -113,9 +119,12 @@ class Channel(Generic[T]):
 
     def send(self, frame: _Frame, attached: bytes = b"") -> None:
         """Send a frame; :class:`OSError` when nobody is there any more."""
-        said = msgspec.json.encode(frame)
+        self.write(packed(frame, attached), attached)
+
+    def write(self, said: bytes, attached: bytes = b"") -> None:
+        """Send a frame that is packed already."""
         with self._sending:
-            self._end.sendall(_HEAD.pack(len(said), len(attached)) + said)
+            self._end.sendall(said)
             if attached:
                 self._end.sendall(attached)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from dask_workers.child.frames import FROM_CHILD, Begin, Channel, ToChild, ToWorker
+from dask_workers.child.frames import FROM_CHILD, Begin, Channel, ToChild, ToWorker, packed
 from mtor_kernel.protocol.backend import ModelSpec
 
 #: Where a program complains.
@@ -47,6 +48,8 @@ class Child:
                 ours.close()
                 raise
         self._channel: Channel[ToWorker] = Channel(ours, FROM_CHILD)
+        #: Frames, packed, and what is attached to each: a query an attempt, a blob a want.
+        self._to_say: queue.SimpleQueue[tuple[bytes, bytes] | None] = queue.SimpleQueue()
         log.info("%s runs in process %d", spec.name, self._process.pid)
 
     def open(self, place: str, hear: Hear, ended: Ended) -> None:
@@ -54,6 +57,7 @@ class Child:
         name = f"mtor-child-{self.name}"
         threading.Thread(target=self._listen, args=(hear, ended), name=name, daemon=True).start()
         threading.Thread(target=self._see_end, name=f"{name}-end", daemon=True).start()
+        threading.Thread(target=self._say, name=f"{name}-voice", daemon=True).start()
         self.send(Begin(self._spec, place))
 
     @property
@@ -62,14 +66,27 @@ class Child:
         return self._process.pid
 
     def send(self, frame: ToChild, attached: bytes = b"") -> None:
-        """Say something to it. One that is gone does not hear it, and is known to be gone soon."""
-        with contextlib.suppress(OSError):
-            self._channel.send(frame, attached)
+        """Say something to it, after what was said before; never waits until it is heard.
+
+        One that is gone does not hear it, and is known to be gone soon.
+        """
+        self._to_say.put((packed(frame, attached), attached))
 
     def kill(self, why: str) -> None:
         """End it now, whatever it does. `why` is what those who wait for it are told."""
         self._why = self._why or why
         self._kill()
+
+    def _say(self) -> None:
+        """Say things in turn: one that hangs takes nothing, and nobody else waits for that."""
+        try:
+            while (said := self._to_say.get()) is not None:
+                self._channel.write(*said)
+        except OSError:
+            self._kill()  # whoever hears nothing more is of no use
+        except Exception:
+            log.exception("%s cannot be spoken to", self.name)
+            self.kill("it could not be spoken to")
 
     def _listen(self, hear: Hear, ended: Ended) -> None:
         try:
@@ -81,6 +98,7 @@ class Child:
         self._kill()  # whoever closes the channel has nothing more to say
         status = self._process.wait()
         self._channel.close()
+        self._to_say.put(None)
         ended(self._why or _meaning(status))
 
     def _see_end(self) -> None:

@@ -27,6 +27,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 QUERY = Query.ask("to be or not to be", "echo")
 
+#: More than lies between two processes that nobody reads from.
+LONG = Query.ask("to be or not to be " * 100_000, "echo")
+
 
 def isolated(spec: ModelSpec, **more: Any) -> IsolatedBackend:
     """The backend of a model, as a worker finds it."""
@@ -188,6 +191,41 @@ def test_one_that_does_not_heed_a_cancel_is_ended(make: Callable[..., IsolatedBa
     list(answer)
     wait_until(lambda: is_gone(pid))
     assert words(list(backend.stream(Query.ask("hello", "echo", max_tokens=1), Desk()))).strip()
+
+
+class Hasty(Desk):
+    """Nobody waits for the answer any more, from when the query is about to be sent."""
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        super().on_cancel(stop)
+        self.cancel()
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(120)
+def test_one_that_hangs_while_much_is_said_to_it_holds_up_no_cancel(
+    make: Callable[..., IsolatedBackend],
+) -> None:
+    backend = make(echo())
+    pid = backend.pid
+    os.kill(pid, signal.SIGSTOP)
+    assert list(backend.stream(LONG, Hasty())) == []
+    wait_until(lambda: is_gone(pid))
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(120)
+def test_one_that_hangs_while_much_is_said_to_it_was_silent_for_too_long(
+    make: Callable[..., IsolatedBackend],
+) -> None:
+    backend = make(echo(chunks=100, rate=20.0), silence_seconds=0.5)
+    others = backend.stream(QUERY, Desk())
+    next(others)
+    os.kill(backend.pid, signal.SIGSTOP)
+    with pytest.raises(BackendFailed, match=r"said nothing for 0\.5 s"):
+        list(backend.stream(LONG, Desk()))
+    with pytest.raises(BackendFailed, match=r"said nothing for 0\.5 s"):
+        list(others)
 
 
 @pytest.mark.fault
