@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: How long a child may go on with a query after it was told to stop.
 HEED_SECONDS = 2.0
+#: How long one that was killed is waited for; the kernel may take its time with much memory.
+GONE_SECONDS = 10.0
 #: How long it may take to load its model.
 LOAD_SECONDS = 900.0
 #: Seconds before the next start, after the first, second, … death in a row without an answer.
@@ -70,6 +72,7 @@ class IsolatedBackend:
       nothing else. The next query starts it anew, after a pause that grows from death to death.
     * One that says nothing for the model's `silence_seconds`, or does not heed a cancel within two
       seconds, is killed.
+    * Its room is free, and the next one is started, only when it is gone.
     * It never outlives the worker.
     """
 
@@ -79,6 +82,8 @@ class IsolatedBackend:
         self._spec, self._place, self._inner = spec, place, inner
         self._starting = threading.Lock()
         self._child: Child | None = None
+        #: Those that were killed, and may still hold their memory.
+        self._dying: set[Child] = set()
         self._talks: dict[int, Talk] = {}
         self._numbers = itertools.count(1)
         self._deaths = 0
@@ -101,12 +106,14 @@ class IsolatedBackend:
     def load(self) -> None:
         with self._starting:
             if self._child is None:
+                self._bury()
                 self._start()
 
     def unload(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child.kill("it was unloaded")
+            self._kill(child, "it was unloaded")
+        self._bury()
 
     def stream(self, query: Query, context: Context) -> Iterator[Delta | Step | Done]:
         yield from self._revive(context)
@@ -212,7 +219,7 @@ class IsolatedBackend:
             if not ready.empty():  # it died the moment after
                 self._child = None
             return
-        child.kill("its model could not be loaded")
+        self._kill(child, "its model could not be loaded")
         if isinstance(told, _Died):
             self._count_death()
             raise self._error(told)
@@ -254,8 +261,20 @@ class IsolatedBackend:
 
     def _end(self, child: Child, why: str) -> None:
         """Kill a child that has gone wrong; the next query gets another one."""
-        child.kill(why)
+        self._kill(child, why)
         self._lost(child, why)
+
+    def _kill(self, child: Child, why: str) -> None:
+        """Kill a child. Whoever needs its room waits until it is gone, and nobody else."""
+        self._dying.add(child)
+        child.kill(why)
+
+    def _bury(self) -> None:
+        """Wait until those that were killed are gone; not for ever."""
+        for child in list(self._dying):
+            if not child.wait(GONE_SECONDS):
+                log.warning("process %d of %s does not end", child.pid, self._spec.name)
+            self._dying.discard(child)
 
     def _gone(self, child: Child, why: str) -> None:
         """The child has ended: tell everybody who waits for it."""

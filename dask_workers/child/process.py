@@ -77,6 +77,14 @@ class Child:
         self._why = self._why or why
         self._kill()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has let go of all that it held; tell whether it has."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def _say(self) -> None:
         """Say things in turn: one that hangs takes nothing, and nobody else waits for that."""
         try:

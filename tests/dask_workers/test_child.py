@@ -128,7 +128,7 @@ def test_to_unload_is_to_end_it(make: Callable[..., IsolatedBackend]) -> None:
     backend = make(echo())
     pid = backend.pid
     backend.unload()
-    wait_until(lambda: is_gone(pid))
+    assert not psutil.pid_exists(pid)
     backend.load()
     assert words(list(backend.stream(QUERY, Desk()))) == "to be or not to be"
 
@@ -199,6 +199,23 @@ class Hasty(Desk):
     def on_cancel(self, stop: Callable[[], None]) -> None:
         super().on_cancel(stop)
         self.cancel()
+
+
+@pytest.mark.fault
+def test_one_that_was_ended_is_gone_when_its_room_is_free(
+    make: Callable[..., IsolatedBackend],
+) -> None:
+    backend = make(echo(chunks=100, rate=20.0), silence_seconds=300.0)
+    desk = Desk()
+    answer = backend.stream(QUERY, desk)
+    next(answer)
+    pid = backend.pid
+    os.kill(pid, signal.SIGSTOP)
+    desk.cancel()
+    list(answer)
+    assert backend.pid == 0  # nobody asks it any more
+    backend.unload()
+    assert not psutil.pid_exists(pid)
 
 
 @pytest.mark.fault
