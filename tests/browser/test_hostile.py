@@ -147,6 +147,13 @@ async def site() -> AsyncIterator[Site]:
         yield found
 
 
+#: Looks at one cell after the other, until so many answers are drawn.
+SCROLLED_THROUGH = """count => {
+  const cells = document.querySelectorAll('.jp-Notebook .jp-Cell');
+  window.looked = (window.looked ?? -1) + 1;
+  cells[cells.length && window.looked % cells.length]?.scrollIntoView();
+  return document.querySelectorAll('.jp-mtor-kept').length === count;
+}"""
 #: The launcher shows kernels, and every picture of the page has come.
 PICTURES_ARE_THERE = """() => document.querySelector('.jp-Launcher-kernelIcon')
   && [...document.images].every(image => image.complete)"""
@@ -264,9 +271,10 @@ async def test_nothing_comes_of_hostile_answers_in_a_saved_notebook(
     await page.goto(lab.replace("/lab?", "/lab/tree/hostile.ipynb?") + "&reset")
     await stands(page)
     kept = page.locator(".jp-mtor-kept")
-    # The last, which is harmless, is there when all are; cells come as they are scrolled to.
-    for cell in range(await page.locator(".jp-Cell").count()):
-        await page.locator(".jp-Cell").nth(cell).scroll_into_view_if_needed()
+    # Cells come as they are scrolled to, and may be drawn anew meanwhile.
+    await page.wait_for_function(
+        SCROLLED_THROUGH, arg=len(hostile) + 1, polling=100, timeout=PATIENCE_MS
+    )
     await expect(kept).to_have_count(len(hostile) + 1)
     await expect(kept.last).to_contain_text("smollm2 · 3.0 s · 1.50 credits · a source")
     await page.wait_for_selector(
