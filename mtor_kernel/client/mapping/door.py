@@ -65,8 +65,13 @@ class Door:
         self._room = asyncio.Semaphore(width)
         #: Held by who waits until the realm takes more; the others stand behind.
         self._gate = asyncio.Lock()
+        #: Queries that are admitted or may yet be: the realm answers several in one frame, and who
+        #: was refused may look before those admitted beside it have woken.
         self._under_way = 0
-        self._one_ended = asyncio.Event()
+        #: Queries that have ended: each gave room, and what it held.
+        self._ends = 0
+        #: Set when one has ended, or was refused.
+        self._fewer = asyncio.Event()
         self._closed = asyncio.Event()
 
     @property
@@ -77,7 +82,7 @@ class Door:
     def close(self) -> None:
         """Let nobody wait any more: the run is over."""
         self._closed.set()
-        self._one_ended.set()
+        self._fewer.set()
 
     async def follow(self, query: str) -> Running:
         """Go on with a query of an earlier run, by its id; :meth:`ended` comes after it."""
@@ -120,42 +125,58 @@ class Door:
         """Submit, and wait where the realm takes no more for now; :meth:`ended` comes after it."""
         await self._room.acquire()
         try:
-            running = await self._admitted(query, key)
+            return await self._admitted(query, key)
         except BaseException:
             self._room.release()
             raise
-        self._under_way += 1
-        return running
 
     def ended(self, running: Running, *, charged: bool = True) -> None:
         """One that was admitted has ended: what it held is free. `charged`: it was this run's."""
         if charged:
             self._report.charged_micro += running.charge.amount_micro
-        self._under_way -= 1
+        self._ends += 1
+        self._one_fewer()
         self._room.release()
-        self._one_ended.set()
 
     async def _admitted(self, query: Query, key: str) -> Running:
         refusal: Refused | RealmStopping | None = None
+        ends = self._ends
         if not self._gate.locked():
             try:
-                return await self._client.submit_checked(query, key)
+                return await self._submitted(query, key)
             except (Refused, RealmStopping) as error:
                 refusal = error
         async with self._gate:
             while True:
                 if refusal is not None:
                     self._report.waits = refusal.message
-                    await self._patience(refusal)
+                    await self._patience(refusal, ends)
+                ends = self._ends
                 try:
-                    return await self._client.submit_checked(query, key)
+                    return await self._submitted(query, key)
                 except (Refused, RealmStopping) as error:
                     refusal = error
                 finally:
                     self._report.waits = ""
 
-    async def _patience(self, refusal: Refused | RealmStopping) -> None:
-        """Wait until the realm may take more; raise the refusal where that is not to be seen."""
+    async def _submitted(self, query: Query, key: str) -> Running:
+        """Submit once: under way from now on, unless it is refused."""
+        self._under_way += 1
+        try:
+            return await self._client.submit_checked(query, key)
+        except BaseException:
+            self._one_fewer()
+            raise
+
+    def _one_fewer(self) -> None:
+        self._under_way -= 1
+        self._fewer.set()
+
+    async def _patience(self, refusal: Refused | RealmStopping, ends: int) -> None:
+        """Wait until the realm may take more; raise the refusal where that is not to be seen.
+
+        `ends`: how many had ended when what it refused was submitted.
+        """
         if self.closed:
             raise refusal
         wait = refusal.retry_after_seconds
@@ -165,14 +186,14 @@ class Door:
         passes = isinstance(refusal, RealmStopping) or refusal.rule in _PASSING
         if wait is not None or not (passes or isinstance(refusal, InsufficientFunds)):
             raise refusal
-        # What one of ours ends with gives room, and what it held.
-        if self._under_way:
-            self._one_ended.clear()
-            await self._one_ended.wait()
-        elif passes:
-            await self._pause(PAUSE_SECONDS)
-        else:
+        # What one of ours ends with gives room, and what it held; one refused gives nothing.
+        while self._ends == ends and self._under_way and not self.closed:
+            self._fewer.clear()
+            await self._fewer.wait()
+        if self.closed or (self._ends == ends and not passes):
             raise refusal
+        if self._ends == ends:
+            await self._pause(PAUSE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until the run is over."""
