@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from mtor_kernel.client import Realm
 from mtor_kernel.protocol.errors import RealmError
-from mtor_kernel.widgets.widget import RealmWidget
+from mtor_kernel.widgets.widget import Content, RealmWidget
 
 
 class Looking(RealmWidget):
@@ -22,6 +22,8 @@ class Looking(RealmWidget):
     def __init__(self, realm: Realm | None = None, *, label: str) -> None:
         self._wake = threading.Event()
         self._looker: threading.Thread | None = None
+        #: What the latest look that failed has shown; other troubles are not a look's to clear.
+        self._failed: Content | None = None
         super().__init__(realm, label=label)
         self.realm  # noqa: B018 - found here, in the notebook's thread
 
@@ -47,11 +49,13 @@ class Looking(RealmWidget):
             try:
                 kind, content = self._found()
                 self._tell(kind, **content)
-                self._clear()
+                if self._failed is not None:
+                    self._clear(only=self._failed)
+                    self._failed = None
             except RuntimeError:
                 return  # the realm's face was closed: nobody looks any more
             except RealmError as error:
-                self._trouble(error)
+                self._failed = self._trouble(error)
                 wait *= self.patience
             self._wake.wait(wait)
 

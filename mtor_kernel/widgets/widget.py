@@ -31,7 +31,8 @@ class RealmWidget(AnyWidget):
 
     Promises: its state holds settings and no content, so what a notebook saves of it says nothing;
     what it shows is told in messages, the latest of each kind again to a view that comes later;
-    what goes wrong is shown in the widget, never lost; messages may come from any thread.
+    what goes wrong is shown in the widget, never lost; messages may come from any thread, and no
+    older one is posted after a newer one.
     """
 
     _css = style()
@@ -45,6 +46,8 @@ class RealmWidget(AnyWidget):
 
     def __init__(self, realm: Realm | None = None, **traits: Any) -> None:
         self._realm = realm
+        #: Held while messages are kept and posted, so that both happen in the same order.
+        self._telling = threading.RLock()
         #: The latest message of each kind.
         self._told: dict[str, tuple[Content, list[bytes]]] = {}
         #: Whether a browser has the model, and when each view was last heard of.
@@ -81,28 +84,34 @@ class RealmWidget(AnyWidget):
 
     # To the browser.
 
-    def _tell(self, kind: str, *, buffers: Sequence[bytes] = (), **content: Any) -> None:
-        """Say something to all views, now and when one comes later."""
+    def _tell(self, kind: str, *, buffers: Sequence[bytes] = (), **content: Any) -> Content:
+        """Say something to all views, now and when one comes later; return the message."""
         message = {"kind": kind, **content}
-        self._told[kind] = message, list(buffers)
-        self._post(message, buffers)
+        with self._telling:
+            self._told[kind] = message, list(buffers)
+            self._post(message, buffers)
+        return message
 
     def _untell(self, *kinds: str) -> None:
         """Say some kinds of things no more to later views."""
-        for kind in kinds:
-            self._told.pop(kind, None)
+        with self._telling:
+            for kind in kinds:
+                self._told.pop(kind, None)
 
-    def _trouble(self, error: Exception) -> None:
-        """Show what went wrong."""
+    def _trouble(self, error: Exception) -> Content:
+        """Show what went wrong; return the message."""
         if not isinstance(error, RealmError):
             log.warning("A widget's work failed", exc_info=error)
         words = error.message if isinstance(error, RealmError) else _described(error)
-        self._tell("trouble", words=readable(words))
+        return self._tell("trouble", words=readable(words))
 
-    def _clear(self) -> None:
-        """Show no more what went wrong."""
-        if self._told.pop("trouble", None) is not None:
-            self._post({"kind": "trouble", "words": ""})
+    def _clear(self, only: Content | None = None) -> None:
+        """Show no more what went wrong; with `only`, not if something else has since."""
+        with self._telling:
+            shown, _ = self._told.get("trouble", (None, []))
+            if shown is not None and (only is None or shown is only):
+                del self._told["trouble"]
+                self._post({"kind": "trouble", "words": ""})
 
     def _post(self, message: Content, buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:
@@ -123,8 +132,9 @@ class RealmWidget(AnyWidget):
                 case "shown":
                     self._answered.set()
                     self._views[str(content.get("view"))] = time.monotonic()
-                    for message, held in list(self._told.values()):
-                        self._post(message, held)
+                    with self._telling:
+                        for message, held in list(self._told.values()):
+                            self._post(message, held)
                     self._seen()
                 case "still":
                     self._views[str(content.get("view"))] = time.monotonic()
